@@ -1,0 +1,25 @@
+using K2Cluster.Contracts;
+
+namespace K2Cluster.Cluster.Dispatch;
+
+/// <summary>
+/// The dispatcher's way to one shard: in process, a grain call, or (later) the fabric. Submitting starts the call; the
+/// returned task is its ticket. Several may be in flight; each has a bounded life.
+/// </summary>
+public interface IExpertChannel
+{
+    ShardId Shard { get; }
+
+    /// <summary>Calls that were submitted and are not answered.</summary>
+    int InFlight { get; }
+
+    /// <summary>Sends a frame, which belongs to the channel from here on, and returns the reply, which belongs to the caller.</summary>
+    /// <exception cref="ShardUnavailableException">The shard cannot be reached: dead, unknown, or past the time limit.</exception>
+    ValueTask<ExpertReply> SubmitAsync(ExpertFrame frame, CancellationToken cancellationToken);
+}
+
+/// <summary>A shard that cannot be reached just now. Its rows are tried elsewhere, or again under a newer plan.</summary>
+public sealed class ShardUnavailableException(ShardId shard, string reason, Exception? inner = null) : Exception($"Shard {shard} cannot be reached: {reason}", inner)
+{
+    public ShardId Shard { get; } = shard;
+}

@@ -1,0 +1,21 @@
+namespace K2Cluster.Contracts;
+
+/// <summary>Makes and publishes the placement plan of one model; key: the model's cluster id.</summary>
+[Alias("k2.IPlacementGrain")]
+public interface IPlacementGrain : IGrainWithStringKey
+{
+    /// <summary>Says which shards a silo has; repeated every second or so, and when something changes.</summary>
+    [Alias("Report")]
+    ValueTask ReportAsync(SiloReport report);
+
+    /// <summary>
+    /// Returns the plan as soon as it is newer than <paramref name="known"/>, or null after <paramref name="patience"/> (at most 10 s).
+    /// Asking acknowledges <paramref name="known"/>: the gateway sends no frame of an older epoch any more.
+    /// </summary>
+    [Alias("WaitForPlan")]
+    ValueTask<PlacementPlan?> WaitForPlanAsync(string gateway, Epoch known, TimeSpan patience);
+}
+
+/// <summary>The shards of one silo.</summary>
+[GenerateSerializer, Immutable, Alias("k2.SiloReport")]
+public sealed record SiloReport([property: Id(0)] string Silo, [property: Id(1)] ExpertGrid Grid, [property: Id(2)] IReadOnlyList<ShardReport> Shards);

@@ -1,0 +1,57 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+
+namespace K2Cluster.Telemetry;
+
+/// <summary>The names of what K2Cluster measures. Names follow OpenTelemetry's conventions; Prometheus shows dots as underscores.</summary>
+public static class K2Telemetry
+{
+    public const string GatewayMeterName = "K2Cluster.Gateway";
+    public const string EngineMeterName = "K2Cluster.Engine";
+    public const string ClusterMeterName = "K2Cluster.Cluster";
+    public const string ShardMeterName = "K2Cluster.Shard";
+    public const string ActivitySourceName = "K2Cluster";
+
+    public static readonly string[] MeterNames = [GatewayMeterName, EngineMeterName, ClusterMeterName, ShardMeterName];
+
+    /// <summary>Activities: "k2.request", "k2.step", "k2.dispatch", "k2.shard.forward".</summary>
+    public static readonly ActivitySource Activities = new(ActivitySourceName);
+
+    private static readonly Meter GatewayMeter = new(GatewayMeterName);
+    private static readonly Meter EngineMeter = new(EngineMeterName);
+    private static readonly Meter ClusterMeter = new(ClusterMeterName);
+    private static readonly Meter ShardMeter = new(ShardMeterName);
+
+    /// <summary>Requests ended; tags: k2.api (chat, completions, grpc.chat, grpc.generate), k2.outcome (stop, length, tool_calls, cancelled, rejected, failed).</summary>
+    public static readonly Counter<long> Requests = GatewayMeter.CreateCounter<long>("k2.requests", "{request}", "Requests ended, by API and outcome.");
+
+    /// <summary>Requests accepted and not ended.</summary>
+    public static readonly UpDownCounter<long> ActiveRequests = GatewayMeter.CreateUpDownCounter<long>("k2.requests.active", "{request}", "Requests being served.");
+
+    public static readonly Histogram<double> TimeToFirstToken = GatewayMeter.CreateHistogram<double>("k2.time_to_first_token", "s", "From a request's arrival to its first token.", advice: Seconds());
+
+    public static readonly Histogram<double> RequestDuration = GatewayMeter.CreateHistogram<double>("k2.request.duration", "s", "From a request's arrival to its end.", advice: Seconds());
+
+    /// <summary>Tokens read and written; tag: k2.token.type (prompt, completion).</summary>
+    public static readonly Counter<long> Tokens = EngineMeter.CreateCounter<long>("k2.tokens", "{token}", "Tokens read and written.");
+
+    public static readonly Histogram<double> StepDuration = EngineMeter.CreateHistogram<double>("k2.step.duration", "s", "One step of the engine.", advice: Seconds());
+
+    /// <summary>Expert calls; tags: k2.shard, k2.outcome (ok, unavailable, busy, not_held, wrong_incarnation).</summary>
+    public static readonly Counter<long> Dispatches = ClusterMeter.CreateCounter<long>("k2.dispatches", "{call}", "Calls to shards, by shard and outcome.");
+
+    public static readonly Histogram<double> DispatchDuration = ClusterMeter.CreateHistogram<double>("k2.dispatch.duration", "s", "A call to a shard, as the gateway sees it.", advice: Seconds());
+
+    /// <summary>Rows computed; tags: k2.shard, k2.layer, k2.expert.</summary>
+    public static readonly Counter<long> ExpertTokens = ShardMeter.CreateCounter<long>("k2.expert.tokens", "{token}", "Rows that an expert computed.");
+
+    public static readonly Histogram<double> ForwardDuration = ShardMeter.CreateHistogram<double>("k2.shard.forward.duration", "s", "One forward call on a device.", advice: Seconds());
+
+    /// <summary>Experts held; tag: k2.shard.</summary>
+    public static readonly UpDownCounter<long> ExpertsHeld = ShardMeter.CreateUpDownCounter<long>("k2.experts.held", "{expert}", "Experts that a shard holds.");
+
+    private static InstrumentAdvice<double> Seconds() => new()
+    {
+        HistogramBucketBoundaries = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
+    };
+}
