@@ -1,0 +1,102 @@
+using System.Text.Json;
+using K2Cluster.EndToEnd.Tests.Processes;
+
+namespace K2Cluster.EndToEnd.Tests;
+
+/// <summary>The same tokens wherever experts live; any process may start or die first.</summary>
+public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<EmbeddedGateway>
+{
+    private static readonly string[] Prompts = ["What is 123 + 456?", "Spell the word cluster.", "What is the capital of Norway?", "Who are you?"];
+
+    private readonly HttpClient _embedded = embedded.Http;
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public async Task Silos_give_the_tokens_of_the_embedded_gateway(int silos)
+    {
+        await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, silos);
+        await AssertSameTokensAsync(cluster);
+    }
+
+    [Fact]
+    [Trait("Category", "Redis")]
+    public async Task Redis_gives_the_tokens_of_the_embedded_gateway()
+    {
+        (ChildProcess redis, int port) = await DebianServer.StartRedisAsync();
+        await using ChildProcess server = redis;
+        await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 2, ["--cluster", "redis", "--redis", $"127.0.0.1:{port}"]);
+        await AssertSameTokensAsync(cluster);
+        await cluster.Silos["silo-0"].KillAsync();
+        cluster.LaunchSilo("silo-0");
+        await AssertSameTokensAsync(cluster);
+    }
+
+    [Fact]
+    public async Task Silos_may_start_long_after_the_gateway_and_readiness_says_so()
+    {
+        await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 1);
+        await cluster.Silos["silo-0"].KillAsync();
+        await UntilAsync(async () => (int)(await cluster.Gateway.Http.GetAsync("/readyz")).StatusCode == 503);
+        using HttpResponseMessage refused = await cluster.Gateway.Http.GetAsync("/readyz");
+        Assert.NotEmpty(await refused.Content.ReadAsStringAsync());
+        Assert.Equal(200, (int)(await cluster.Gateway.Http.GetAsync("/healthz")).StatusCode);
+        cluster.LaunchSilo("late");
+        await UntilAsync(async () => (int)(await cluster.Gateway.Http.GetAsync("/readyz")).StatusCode == 200);
+        await AssertSameTokensAsync(cluster);
+    }
+
+    [Fact]
+    public async Task A_killed_silo_comes_back_and_serves_without_touching_the_gateway()
+    {
+        await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 2);
+        Task<JsonElement> inFlight = cluster.Gateway.Http.PostAsync("/v1/chat/completions", OpenAiClient.GreedyChat(Prompts[0]));
+        await cluster.Silos["silo-1"].KillAsync();
+        Assert.Equal((await EmbeddedAnswerAsync(Prompts[0])), (await inFlight).TokenIds());
+        ChildProcess again = cluster.LaunchSilo("silo-1");
+        await LocalCluster.WaitUntilReadyAsync(again);
+        await AssertSameTokensAsync(cluster);
+        await cluster.Silos["silo-0"].KillAsync();
+        await AssertSameTokensAsync(cluster);
+    }
+
+    [Fact]
+    public async Task The_gateway_may_be_killed_first_and_start_again()
+    {
+        await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 2);
+        await cluster.Gateway.Process.KillAsync();
+        await cluster.RestartGatewayAsync();
+        await AssertSameTokensAsync(cluster);
+    }
+
+    [Fact]
+    public async Task A_cluster_killed_as_a_whole_starts_again_at_once()
+    {
+        await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 2);
+        foreach (ChildProcess silo in cluster.Silos.Values)
+            await silo.KillAsync();
+        await cluster.Gateway.Process.KillAsync();
+        cluster.LaunchSilo("silo-0");
+        cluster.LaunchSilo("silo-1");
+        await cluster.RestartGatewayAsync();
+        await AssertSameTokensAsync(cluster);
+    }
+
+    private async Task AssertSameTokensAsync(LocalCluster cluster)
+    {
+        foreach (string prompt in Prompts)
+            Assert.Equal(await EmbeddedAnswerAsync(prompt), (await cluster.Gateway.Http.PostAsync("/v1/chat/completions", OpenAiClient.GreedyChat(prompt))).TokenIds());
+    }
+
+    private async Task<int[]> EmbeddedAnswerAsync(string prompt) =>
+        (await _embedded.PostAsync("/v1/chat/completions", OpenAiClient.GreedyChat(prompt))).TokenIds();
+
+    private static async Task UntilAsync(Func<Task<bool>> condition)
+    {
+        using CancellationTokenSource limit = new(TimeSpan.FromSeconds(30));
+        using PeriodicTimer timer = new(TimeSpan.FromMilliseconds(100));
+        while (!await condition())
+            await timer.WaitForNextTickAsync(limit.Token);
+    }
+}

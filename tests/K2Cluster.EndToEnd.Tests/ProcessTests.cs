@@ -1,0 +1,90 @@
+using K2Cluster.EndToEnd.Tests.Processes;
+using K2Cluster.Tests;
+
+namespace K2Cluster.EndToEnd.Tests;
+
+/// <summary>Exit codes and messages, as a script or an operator meets them.</summary>
+public sealed class ProcessTests
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+
+    [Fact]
+    public async Task A_gateway_stopped_as_asked_ends_with_0()
+    {
+        await using GatewayProcess gateway = await GatewayProcess.StartReadyAsync(Programs.Nano, []);
+        Assert.Equal(0, await gateway.Process.StopAsync());
+        Assert.Single(gateway.Process.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+    }
+
+    [Fact]
+    public async Task A_silo_stopped_as_asked_ends_with_0()
+    {
+        await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 1);
+        Assert.Equal(0, await cluster.Silos["silo-0"].StopAsync());
+    }
+
+    [Theory]
+    [InlineData("gateway", "Gateway", "--no-such-option")]
+    [InlineData("silo", "Silo", "--no-such-option")]
+    [InlineData("gateway", "Gateway", "--cluster", "telepathy")]
+    [InlineData("silo", "Silo", "--memory", "lots")]
+    public async Task Wrong_usage_ends_with_2(string project, string assembly, params string[] arguments)
+    {
+        await using ChildProcess process = Programs.Start(project, assembly, arguments);
+        Assert.Equal(2, await process.WaitForExitAsync(Limit));
+        Assert.Contains(arguments[0], process.Errors);
+        Assert.DoesNotContain("   at ", process.Errors);
+    }
+
+    [Theory]
+    [InlineData("gateway", "Gateway", "--http", "http://0.0.0.0:0")]
+    [InlineData("silo", "Silo", "--cluster", "localhost", "--listen", "0.0.0.0")]
+    public async Task Listening_beyond_loopback_needs_insecure(string project, string assembly, params string[] arguments)
+    {
+        await using ChildProcess process = Programs.Start(project, assembly, ["--model", Programs.Nano, .. arguments]);
+        Assert.NotEqual(0, await process.WaitForExitAsync(Limit));
+        Assert.Contains("--insecure", process.Errors);
+    }
+
+    [Fact]
+    public async Task A_port_in_use_ends_with_1_and_says_which()
+    {
+        await using GatewayProcess first = await GatewayProcess.StartReadyAsync(Programs.Nano, []);
+        string taken = first.Http.BaseAddress!.GetLeftPart(UriPartial.Authority);
+        await using ChildProcess second = Programs.Start("gateway", "Gateway", ["--model", Programs.Nano, "--http", taken, "--grpc", $"http://127.0.0.1:{Programs.FreePort()}"]);
+        Assert.Equal(1, await second.WaitForExitAsync(Limit));
+        Assert.Contains(first.Http.BaseAddress.Port.ToString(), second.Errors);
+        Assert.DoesNotContain("   at ", second.Errors);
+    }
+
+    [Fact]
+    public async Task Redis_out_of_reach_ends_with_1_and_says_where_it_was_looked_for()
+    {
+        int port = Programs.FreePort();
+        await using ChildProcess silo = Programs.Start("silo", "Silo", ["--model", Programs.Nano, "--cluster", "redis", "--redis", $"127.0.0.1:{port}"]);
+        Assert.Equal(1, await silo.WaitForExitAsync(TimeSpan.FromSeconds(60)));
+        Assert.Contains($"127.0.0.1:{port}", silo.Errors);
+        Assert.DoesNotContain("   at ", silo.Errors);
+    }
+
+    public static TheoryData<string> Broken => [.. BrokenCheckpoints.All.Select(broken => broken.Name)];
+
+    [Theory]
+    [MemberData(nameof(Broken))]
+    public async Task A_broken_checkpoint_ends_with_1_and_one_message(string name)
+    {
+        string folder = Directory.CreateTempSubdirectory("k2-broken-").FullName;
+        try
+        {
+            BrokenCheckpoints.Write(name, folder);
+            await using ChildProcess process = Programs.Start("gateway", "Gateway", ["--model", folder, "--http", $"http://127.0.0.1:{Programs.FreePort()}", "--grpc", $"http://127.0.0.1:{Programs.FreePort()}"]);
+            Assert.Equal(1, await process.WaitForExitAsync(Limit));
+            string message = Assert.Single(process.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+            Assert.DoesNotContain("   at ", message);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+}

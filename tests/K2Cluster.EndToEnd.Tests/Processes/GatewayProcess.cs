@@ -1,0 +1,49 @@
+using Grpc.Net.Client;
+
+namespace K2Cluster.EndToEnd.Tests.Processes;
+
+/// <summary>A gateway process, its addresses and clients for them.</summary>
+internal sealed class GatewayProcess : IAsyncDisposable
+{
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(60);
+
+    private GatewayProcess(ChildProcess process, Uri http, Uri grpc)
+    {
+        Process = process;
+        Http = new HttpClient { BaseAddress = http, Timeout = TimeSpan.FromMinutes(2) };
+        Grpc = GrpcChannel.ForAddress(grpc);
+    }
+
+    public ChildProcess Process { get; }
+
+    public HttpClient Http { get; }
+
+    public GrpcChannel Grpc { get; }
+
+    /// <summary>Starts a gateway and does not wait.</summary>
+    public static GatewayProcess Start(string model, IReadOnlyList<string> options, IReadOnlyDictionary<string, string>? environment = null)
+    {
+        Uri http = new($"http://127.0.0.1:{Programs.FreePort()}");
+        Uri grpc = new($"http://127.0.0.1:{Programs.FreePort()}");
+        string[] arguments = ["--model", model, "--http", Address(http), "--grpc", Address(grpc), .. options];
+        return new GatewayProcess(Programs.Start("gateway", "Gateway", arguments, environment), http, grpc);
+    }
+
+    public static async Task<GatewayProcess> StartReadyAsync(string model, IReadOnlyList<string> options, IReadOnlyDictionary<string, string>? environment = null)
+    {
+        GatewayProcess gateway = Start(model, options, environment);
+        await gateway.WaitUntilReadyAsync();
+        return gateway;
+    }
+
+    public Task<string> WaitUntilReadyAsync() => Process.WaitForLineAsync(line => line.StartsWith("K2Cluster gateway ready", StringComparison.Ordinal), StartLimit);
+
+    public async ValueTask DisposeAsync()
+    {
+        Http.Dispose();
+        Grpc.Dispose();
+        await Process.DisposeAsync();
+    }
+
+    private static string Address(Uri uri) => uri.GetLeftPart(UriPartial.Authority);
+}

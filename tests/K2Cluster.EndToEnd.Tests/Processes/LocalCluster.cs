@@ -1,0 +1,67 @@
+namespace K2Cluster.EndToEnd.Tests.Processes;
+
+/// <summary>One gateway and silos of one cluster on this machine, each a process of its own.</summary>
+internal sealed class LocalCluster : IAsyncDisposable
+{
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(60);
+
+    private readonly string _model;
+    private readonly string[] _membership;
+    private readonly IReadOnlyDictionary<string, string>? _environment;
+
+    private LocalCluster(string model, string[] membership, IReadOnlyDictionary<string, string>? environment)
+    {
+        _model = model;
+        _membership = membership;
+        _environment = environment;
+    }
+
+    public GatewayProcess Gateway { get; private set; } = null!;
+
+    public Dictionary<string, ChildProcess> Silos { get; } = [];
+
+    /// <summary>Starts silos and gateway at once, under a cluster id of its own, and waits until all are ready.</summary>
+    public static async Task<LocalCluster> StartAsync(string model, int silos, string[]? membership = null, IReadOnlyDictionary<string, string>? environment = null)
+    {
+        string[] cluster = [.. membership ?? ["--cluster", "localhost"], "--cluster-id", $"test-{Guid.NewGuid():n}"];
+        LocalCluster started = new(model, cluster, environment);
+        try
+        {
+            for (int i = 0; i < silos; i++)
+                started.LaunchSilo($"silo-{i}");
+            started.Gateway = GatewayProcess.Start(model, cluster, environment);
+            await Task.WhenAll(started.Silos.Values.Select(WaitUntilReadyAsync));
+            await started.Gateway.WaitUntilReadyAsync();
+            return started;
+        }
+        catch
+        {
+            await started.DisposeAsync();
+            throw;
+        }
+    }
+
+    public ChildProcess LaunchSilo(string name, params string[] options)
+    {
+        ChildProcess silo = Programs.Start("silo", "Silo", ["--model", _model, "--silo-name", name, "--device", "cpu", .. _membership, .. options], _environment);
+        Silos[name] = silo;
+        return silo;
+    }
+
+    public static Task<string> WaitUntilReadyAsync(ChildProcess silo) => silo.WaitForLineAsync(line => line.StartsWith("K2Cluster silo ready", StringComparison.Ordinal), StartLimit);
+
+    /// <summary>Starts another gateway in place of one that is gone.</summary>
+    public async Task RestartGatewayAsync()
+    {
+        await Gateway.DisposeAsync();
+        Gateway = await GatewayProcess.StartReadyAsync(_model, _membership, _environment);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (Gateway is not null)
+            await Gateway.DisposeAsync();
+        foreach (ChildProcess silo in Silos.Values)
+            await silo.DisposeAsync();
+    }
+}

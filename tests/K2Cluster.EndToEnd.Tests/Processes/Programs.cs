@@ -1,0 +1,33 @@
+using System.Net;
+using System.Net.Sockets;
+using K2Cluster.Tests;
+
+namespace K2Cluster.EndToEnd.Tests.Processes;
+
+/// <summary>Starts our own executables as they were built beside the tests.</summary>
+internal static class Programs
+{
+#if DEBUG
+    private const string Configuration = "Debug";
+#else
+    private const string Configuration = "Release";
+#endif
+
+    public static string Nano => Repository.Path("models", "k2-nano");
+
+    public static ChildProcess Start(string project, string assembly, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)
+    {
+        string path = Repository.Path(project, "bin", Configuration, "net10.0", assembly + ".dll");
+        return ChildProcess.Start("dotnet", [path, .. arguments], environment);
+    }
+
+    public static ChildProcess Cli(params string[] arguments) => Start("src/K2Cluster.Cli", "k2", arguments);
+
+    /// <summary>A port that was free a moment ago.</summary>
+    public static int FreePort()
+    {
+        using Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        return ((IPEndPoint)socket.LocalEndPoint!).Port;
+    }
+}
