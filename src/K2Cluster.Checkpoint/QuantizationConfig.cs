@@ -1,0 +1,74 @@
+using System.Text.RegularExpressions;
+
+namespace K2Cluster.Checkpoint;
+
+/// <summary>
+/// compressed-tensors <c>pack-quantized</c> INT4: symmetric, in groups of <see cref="GroupSize"/> along the input, a BF16
+/// scale each. Applies to every linear module that <c>ignore</c> does not name.
+/// </summary>
+public sealed class QuantizationConfig
+{
+    /// <summary>Weights that share a scale.</summary>
+    public const int GroupSize = 32;
+
+    /// <summary>Weights in one I32 word, the first in the low bits, each stored plus 8.</summary>
+    public const int WeightsPerWord = 8;
+
+    private const int MaxPatternLength = 1024;
+    private static readonly TimeSpan MatchTimeout = TimeSpan.FromMilliseconds(250);
+
+    private readonly string _file;
+    private readonly HashSet<string> _names = [];
+    private readonly List<Regex> _patterns = [];
+
+    /// <param name="file">The file that states it, for messages.</param>
+    /// <param name="ignore">Modules that stay BF16: a full name, or <c>re:</c> and a pattern that matches from a name's start.</param>
+    /// <exception cref="CheckpointException">A pattern is not a regular expression, or too long.</exception>
+    public QuantizationConfig(string file, IEnumerable<string> ignore)
+    {
+        _file = file;
+        foreach (string entry in ignore)
+        {
+            if (!entry.StartsWith("re:", StringComparison.Ordinal))
+                _names.Add(entry);
+            else
+                _patterns.Add(Compile(entry[3..]));
+        }
+    }
+
+    /// <summary>Whether the weights of a linear module (a name without <c>.weight</c>) are INT4.</summary>
+    /// <exception cref="CheckpointException">A pattern took too long.</exception>
+    public bool Quantizes(string module)
+    {
+        if (_names.Contains(module))
+            return false;
+        foreach (Regex pattern in _patterns)
+        {
+            try
+            {
+                if (pattern.IsMatch(module))
+                    return false;
+            }
+            catch (RegexMatchTimeoutException failure)
+            {
+                throw new CheckpointException($"{_file}: a pattern of quantization_config.ignore took longer than {MatchTimeout.TotalMilliseconds} ms on {module}: {Printable.Of(failure.Pattern)}", failure);
+            }
+        }
+
+        return true;
+    }
+
+    private Regex Compile(string pattern)
+    {
+        if (pattern.Length > MaxPatternLength)
+            throw new CheckpointException($"{_file}: a pattern of quantization_config.ignore has {pattern.Length:N0} characters; at most {MaxPatternLength} are sensible.");
+        try
+        {
+            return new Regex($@"\A(?:{pattern})", RegexOptions.CultureInvariant, MatchTimeout);
+        }
+        catch (ArgumentException failure)
+        {
+            throw new CheckpointException($"{_file}: quantization_config.ignore: {Printable.Of(failure.Message)}", failure);
+        }
+    }
+}
