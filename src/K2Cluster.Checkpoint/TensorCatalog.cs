@@ -63,6 +63,7 @@ public sealed class TensorCatalog
     public void CheckTrunk(ITensorSource source, int firstLayer, int lastLayer)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(firstLayer);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(firstLayer, lastLayer);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(lastLayer, _config.LayerCount);
 
         int hidden = _config.HiddenSize;

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Unicode;
 
 namespace K2Cluster.Checkpoint;
 
@@ -23,6 +24,8 @@ internal sealed class JsonSection
     public static JsonSection ReadFile(string file, int limit)
     {
         byte[] content = CheckpointFile.ReadAll(file, limit);
+        if (!Utf8.IsValid(content))
+            throw new CheckpointException($"{file}: is not UTF-8 text.");
         try
         {
             using JsonDocument document = JsonDocument.Parse(content, new JsonDocumentOptions { MaxDepth = MaxDepth, AllowDuplicateProperties = false });
@@ -33,6 +36,11 @@ internal sealed class JsonSection
         catch (JsonException failure)
         {
             throw new CheckpointException($"{file}: not valid JSON: {Printable.Of(failure.Message)}", failure);
+        }
+        catch (InvalidOperationException failure)
+        {
+            // What comparing keys says of half a surrogate pair.
+            throw new CheckpointException($"{file}: holds invalid text: {Printable.Of(failure.Message)}", failure);
         }
     }
 
@@ -50,10 +58,10 @@ internal sealed class JsonSection
     /// <summary>The only section inside this one, whatever its key.</summary>
     public JsonSection OnlySection()
     {
-        JsonProperty[] properties = [.. _element.EnumerateObject()];
-        if (properties.Length != 1)
-            throw new CheckpointException($"{File}: {_path} has {properties.Length} entries; exactly one is supported.");
-        return Section(properties[0].Name);
+        JsonElement[] values = [.. _element.EnumerateObject().Select(property => property.Value)];
+        if (values is not [{ ValueKind: JsonValueKind.Object }])
+            throw new CheckpointException($"{File}: {_path} has {values.Length} entries; exactly one, an object, is supported.");
+        return new JsonSection(File, $"{_path}.*", values[0]);
     }
 
     public int Int(string key, int min, int max)

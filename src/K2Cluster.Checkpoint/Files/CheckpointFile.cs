@@ -37,7 +37,7 @@ internal sealed class CheckpointFile : IDisposable
             if (LengthThroughLinks(info) == 0)
                 throw new CheckpointException($"{path}: the file is empty. Is the download complete?");
 
-            SafeFileHandle handle = File.OpenHandle(path, options: FileOptions.RandomAccess);
+            SafeFileHandle handle = File.OpenHandle(path, share: FileShare.ReadWrite | FileShare.Delete, options: FileOptions.RandomAccess);
             return new CheckpointFile(path, handle, RandomAccess.GetLength(handle));
         }
         catch (Exception failure) when (IsFileFailure(failure))

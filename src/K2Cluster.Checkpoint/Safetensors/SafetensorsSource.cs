@@ -12,20 +12,17 @@ internal sealed class SafetensorsSource : ITensorSource
     private const string SingleName = "model.safetensors";
 
     private readonly string _listing;
-    private readonly Lazy<Shard>[] _shards;
     private readonly IReadOnlyDictionary<string, int>? _fileOf;
+    private readonly Lock _opening = new();
+    private readonly Shard?[] _shards;
+    private bool _disposed;
 
     private SafetensorsSource(string directory, string listing, IReadOnlyList<string> files, IReadOnlyDictionary<string, int>? fileOf)
     {
         _listing = System.IO.Path.Combine(directory, listing);
         _fileOf = fileOf;
-        _shards = new Lazy<Shard>[files.Count];
+        _shards = new Shard?[files.Count];
         Files = [.. files.Select(file => System.IO.Path.Combine(directory, file))];
-        for (int i = 0; i < _shards.Length; i++)
-        {
-            int file = i;
-            _shards[i] = new Lazy<Shard>(() => Shard.Open(Files[file], file));
-        }
     }
 
     /// <summary>Paths of the shard files, in the order of <see cref="TensorInfo.File"/>.</summary>
@@ -37,7 +34,7 @@ internal sealed class SafetensorsSource : ITensorSource
         get
         {
             if (_fileOf is null)
-                return _shards[0].Value.Tensors.Values;
+                return ShardOf(0).Tensors.Values;
             return _fileOf.Keys.Select(name => TryGet(name, out TensorInfo? tensor) ? tensor : throw new InvalidOperationException(name));
         }
     }
@@ -58,12 +55,12 @@ internal sealed class SafetensorsSource : ITensorSource
     public bool TryGet(string name, [NotNullWhen(true)] out TensorInfo? tensor)
     {
         if (_fileOf is null)
-            return _shards[0].Value.Tensors.TryGetValue(name, out tensor);
+            return ShardOf(0).Tensors.TryGetValue(name, out tensor);
 
         tensor = null;
         if (!_fileOf.TryGetValue(name, out int file))
             return false;
-        if (!_shards[file].Value.Tensors.TryGetValue(name, out tensor))
+        if (!ShardOf(file).Tensors.TryGetValue(name, out tensor))
             throw new CheckpointException($"{Files[file]}: tensor {Printable.Of(name)} is not in this file, where {_listing} puts it.");
         return true;
     }
@@ -72,7 +69,7 @@ internal sealed class SafetensorsSource : ITensorSource
 
     public void Read(TensorInfo tensor, long offset, Span<byte> destination)
     {
-        Shard shard = _shards[tensor.File].Value;
+        Shard shard = ShardOf(tensor.File);
         if (offset < 0 || offset > tensor.ByteLength - destination.Length)
             throw new CheckpointException($"{Files[tensor.File]}: tensor {Printable.Of(tensor.Name)} has {tensor.ByteLength:N0} bytes; {destination.Length:N0} from {offset:N0} on leave it.");
         int read = shard.File.Read(tensor.Offset + offset, destination);
@@ -82,10 +79,23 @@ internal sealed class SafetensorsSource : ITensorSource
 
     public void Dispose()
     {
-        foreach (Lazy<Shard> shard in _shards)
+        lock (_opening)
         {
-            if (shard.IsValueCreated)
-                shard.Value.File.Dispose();
+            _disposed = true;
+            foreach (Shard? shard in _shards)
+                shard?.File.Dispose();
+        }
+    }
+
+    // A failure is not kept: storage that was away for a moment may be asked again.
+    private Shard ShardOf(int file)
+    {
+        if (Volatile.Read(ref _shards[file]) is { } opened)
+            return opened;
+        lock (_opening)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            return _shards[file] ??= Shard.Open(Files[file], file);
         }
     }
 
