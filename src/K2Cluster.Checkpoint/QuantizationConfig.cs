@@ -17,7 +17,6 @@ public sealed class QuantizationConfig
     private const int MaxPatternLength = 1024;
     private static readonly TimeSpan MatchTimeout = TimeSpan.FromMilliseconds(250);
 
-    private readonly string _file;
     private readonly HashSet<string> _names = [];
     private readonly List<Regex> _patterns = [];
 
@@ -26,7 +25,7 @@ public sealed class QuantizationConfig
     /// <exception cref="CheckpointException">A pattern is not a regular expression, or too long.</exception>
     public QuantizationConfig(string file, IEnumerable<string> ignore)
     {
-        _file = file;
+        File = file;
         foreach (string entry in ignore)
         {
             if (!entry.StartsWith("re:", StringComparison.Ordinal))
@@ -35,6 +34,9 @@ public sealed class QuantizationConfig
                 _patterns.Add(Compile(entry[3..]));
         }
     }
+
+    /// <summary>The file that states it, for messages.</summary>
+    internal string File { get; }
 
     /// <summary>Whether the weights of a linear module (a name without <c>.weight</c>) are INT4.</summary>
     /// <exception cref="CheckpointException">A pattern took too long.</exception>
@@ -51,7 +53,7 @@ public sealed class QuantizationConfig
             }
             catch (RegexMatchTimeoutException failure)
             {
-                throw new CheckpointException($"{_file}: a pattern of quantization_config.ignore took longer than {MatchTimeout.TotalMilliseconds} ms on {module}: {Printable.Of(failure.Pattern)}", failure);
+                throw new CheckpointException($"{File}: a pattern of quantization_config.ignore took longer than {MatchTimeout.TotalMilliseconds} ms on {module}: {Printable.Of(failure.Pattern)}", failure);
             }
         }
 
@@ -61,14 +63,14 @@ public sealed class QuantizationConfig
     private Regex Compile(string pattern)
     {
         if (pattern.Length > MaxPatternLength)
-            throw new CheckpointException($"{_file}: a pattern of quantization_config.ignore has {pattern.Length:N0} characters; at most {MaxPatternLength} are sensible.");
+            throw new CheckpointException($"{File}: a pattern of quantization_config.ignore has {pattern.Length:N0} characters; at most {MaxPatternLength} are sensible.");
         try
         {
             return new Regex($@"\A(?:{pattern})", RegexOptions.CultureInvariant, MatchTimeout);
         }
         catch (ArgumentException failure)
         {
-            throw new CheckpointException($"{_file}: quantization_config.ignore: {Printable.Of(failure.Message)}", failure);
+            throw new CheckpointException($"{File}: quantization_config.ignore: {Printable.Of(failure.Message)}", failure);
         }
     }
 }

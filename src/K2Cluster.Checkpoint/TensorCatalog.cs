@@ -46,12 +46,12 @@ public sealed class TensorCatalog
     /// <exception cref="CheckpointException">Its three projections differ.</exception>
     public bool IsExpertQuantized(int layer, int expert)
     {
-        if (_config.Quantization is null)
+        if (_config.Quantization is not { } quantization)
             return false;
 
         int quantized = ExpertProjections.Count(projection => IsQuantized(Module(layer, expert, projection)));
         if (quantized is not (0 or 3))
-            throw new CheckpointException($"config.json: quantization_config.ignore names some projections of {Layer(layer, $"mlp.experts.{expert}")} and not others; an expert is INT4 or BF16 as a whole.");
+            throw new CheckpointException($"{quantization.File}: quantization_config.ignore names some projections of {Layer(layer, $"mlp.experts.{expert}")} and not others; an expert is INT4 or BF16 as a whole.");
         return quantized == 3;
     }
 
@@ -155,7 +155,7 @@ public sealed class TensorCatalog
     {
         string module = name[..^".weight".Length];
         if (IsQuantized(module))
-            throw new CheckpointException($"config.json: quantization_config.ignore does not name {module}: INT4 is supported for routed experts only.");
+            throw new CheckpointException($"{_config.Quantization!.File}: quantization_config.ignore does not name {module}: INT4 is supported for routed experts only.");
         Check(source, name, [TensorType.BF16], output, input);
     }
 

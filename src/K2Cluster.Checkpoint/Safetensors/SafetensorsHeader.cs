@@ -140,7 +140,7 @@ internal static class SafetensorsHeader
         }
 
         if (position < file.Length)
-            throw new CheckpointException($"{file.Path}: {file.Length - position:N0} bytes follow the last tensor{(previous is null ? "" : $", {Printable.Of(previous.Name)}")}: the file is damaged.");
+            throw new CheckpointException($"{file.Path}: {file.Length - position:N0} stray bytes after the last tensor{(previous is null ? "" : $", {Printable.Of(previous.Name)}")}: the file is damaged.");
     }
 
     /// <summary>Bytes that the elements take; null where that is no whole number or beyond a long.</summary>
