@@ -59,28 +59,34 @@ public sealed class TensorCatalog
     /// Checks that the trunk's part of the layers [<paramref name="firstLayer"/>, <paramref name="lastLayer"/>) is there
     /// with the right shapes and types; with the first layer also the embedding, with the last the final norm and the head.
     /// </summary>
+    /// <returns>The bytes that those tensors take in their files.</returns>
     /// <exception cref="CheckpointException">A tensor is missing or wrong; the message names file and tensor.</exception>
-    public void CheckTrunk(ITensorSource source, int firstLayer, int lastLayer)
+    public long CheckTrunk(ITensorSource source, int firstLayer, int lastLayer)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(firstLayer);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(firstLayer, lastLayer);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(lastLayer, _config.LayerCount);
 
         int hidden = _config.HiddenSize;
+        long bytes = 0;
         if (firstLayer == 0)
-            Check(source, Embedding, [TensorType.BF16], _config.VocabularySize, hidden);
+            bytes += Check(source, Embedding, [TensorType.BF16], _config.VocabularySize, hidden).ByteLength;
         for (int layer = firstLayer; layer < lastLayer; layer++)
-            CheckLayer(source, layer);
+            bytes += CheckLayer(source, layer);
         if (lastLayer == _config.LayerCount)
         {
-            Check(source, FinalNorm, [TensorType.BF16], hidden);
-            CheckLinear(source, Head, _config.VocabularySize, hidden);
+            bytes += Check(source, FinalNorm, [TensorType.BF16], hidden).ByteLength;
+            if (!_config.TieEmbeddings || firstLayer > 0)
+                bytes += CheckLinear(source, Head, _config.VocabularySize, hidden);
         }
+
+        return bytes;
     }
 
     /// <summary>Checks that a routed expert's tensors are there with the right shapes and types. Reads <c>weight_shape</c>.</summary>
+    /// <returns>The bytes that those tensors take in their files.</returns>
     /// <exception cref="CheckpointException">A tensor is missing or wrong; the message names file and tensor.</exception>
-    public void CheckExpert(ITensorSource source, int layer, int expert)
+    public long CheckExpert(ITensorSource source, int layer, int expert)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(expert);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(expert, _config.RoutedExperts);
@@ -88,6 +94,7 @@ public sealed class TensorCatalog
             throw new ArgumentOutOfRangeException(nameof(layer), layer, "This layer has no routed experts.");
 
         bool quantized = IsExpertQuantized(layer, expert);
+        long bytes = 0;
         foreach (string projection in ExpertProjections)
         {
             bool isDown = projection == "down_proj";
@@ -95,21 +102,24 @@ public sealed class TensorCatalog
             int input = isDown ? _config.MoeIntermediateSize : _config.HiddenSize;
             if (!quantized)
             {
-                Check(source, Expert(layer, expert, projection, "weight"), [TensorType.BF16], output, input);
+                bytes += Check(source, Expert(layer, expert, projection, "weight"), [TensorType.BF16], output, input).ByteLength;
                 continue;
             }
 
-            Check(source, Expert(layer, expert, projection, "weight_packed"), [TensorType.I32], output, input / QuantizationConfig.WeightsPerWord);
-            Check(source, Expert(layer, expert, projection, "weight_scale"), [TensorType.BF16], output, input / QuantizationConfig.GroupSize);
-            CheckStatedShape(source, Expert(layer, expert, projection, "weight_shape"), output, input);
+            bytes += Check(source, Expert(layer, expert, projection, "weight_packed"), [TensorType.I32], output, input / QuantizationConfig.WeightsPerWord).ByteLength;
+            bytes += Check(source, Expert(layer, expert, projection, "weight_scale"), [TensorType.BF16], output, input / QuantizationConfig.GroupSize).ByteLength;
+            bytes += CheckStatedShape(source, Expert(layer, expert, projection, "weight_shape"), output, input);
         }
+
+        return bytes;
     }
 
-    private void CheckLayer(ITensorSource source, int layer)
+    private long CheckLayer(ITensorSource source, int layer)
     {
         int hidden = _config.HiddenSize;
         int queries = _config.HeadCount * _config.QkHeadDim;
         int keysAndValues = _config.HeadCount * (_config.QkNopeHeadDim + _config.ValueHeadDim);
+        long bytes = 0;
 
         Norm("input_layernorm.weight", hidden);
         Norm("post_attention_layernorm.weight", hidden);
@@ -131,17 +141,18 @@ public sealed class TensorCatalog
         if (!_config.IsMoeLayer(layer))
         {
             Mlp("mlp", _config.IntermediateSize);
-            return;
+            return bytes;
         }
 
         // The router is a plain parameter, not a linear module: the quantisation does not speak of it.
-        Check(source, Layer(layer, "mlp.gate.weight"), [TensorType.BF16], _config.RoutedExperts, hidden);
-        Check(source, Layer(layer, "mlp.gate.e_score_correction_bias"), [TensorType.F32, TensorType.BF16], _config.RoutedExperts);
+        bytes += Check(source, Layer(layer, "mlp.gate.weight"), [TensorType.BF16], _config.RoutedExperts, hidden).ByteLength;
+        bytes += Check(source, Layer(layer, "mlp.gate.e_score_correction_bias"), [TensorType.F32, TensorType.BF16], _config.RoutedExperts).ByteLength;
         Mlp("mlp.shared_experts", _config.SharedExperts * _config.MoeIntermediateSize);
+        return bytes;
 
-        void Norm(string suffix, int size) => Check(source, Layer(layer, suffix), [TensorType.BF16], size);
+        void Norm(string suffix, int size) => bytes += Check(source, Layer(layer, suffix), [TensorType.BF16], size).ByteLength;
 
-        void Linear(string suffix, int output, int input) => CheckLinear(source, Layer(layer, suffix), output, input);
+        void Linear(string suffix, int output, int input) => bytes += CheckLinear(source, Layer(layer, suffix), output, input);
 
         void Mlp(string module, int width)
         {
@@ -151,12 +162,12 @@ public sealed class TensorCatalog
         }
     }
 
-    private void CheckLinear(ITensorSource source, string name, int output, int input)
+    private long CheckLinear(ITensorSource source, string name, int output, int input)
     {
         string module = name[..^".weight".Length];
         if (IsQuantized(module))
             throw new CheckpointException($"{_config.Quantization!.File}: quantization_config.ignore does not name {module}: INT4 is supported for routed experts only.");
-        Check(source, name, [TensorType.BF16], output, input);
+        return Check(source, name, [TensorType.BF16], output, input).ByteLength;
     }
 
     /// <summary>The list of exceptions names modules with the family's prefix or without.</summary>
@@ -179,7 +190,7 @@ public sealed class TensorCatalog
     }
 
     /// <summary>compressed-tensors declares I32 and writes I64 where an exporter does not say otherwise: both are read.</summary>
-    private static void CheckStatedShape(ITensorSource source, string name, int output, int input)
+    private static long CheckStatedShape(ITensorSource source, string name, int output, int input)
     {
         TensorInfo tensor = Check(source, name, [TensorType.I32, TensorType.I64], 2);
         Span<byte> bytes = stackalloc byte[2 * sizeof(long)];
@@ -190,6 +201,7 @@ public sealed class TensorCatalog
             : (BinaryPrimitives.ReadInt64LittleEndian(bytes), BinaryPrimitives.ReadInt64LittleEndian(bytes[8..]));
         if (statedOutput != output || statedInput != input)
             throw Fault(source, name, $"states [{statedOutput}, {statedInput}] where config.json asks for [{output}, {input}]");
+        return tensor.ByteLength;
     }
 
     private static CheckpointException Fault(ITensorSource source, string name, string problem) =>

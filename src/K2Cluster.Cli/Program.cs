@@ -1,1 +1,4 @@
-return 0;
+using K2Cluster.Cli;
+using Spectre.Console;
+
+return await K2Tool.RunAsync(args, AnsiConsole.Console, Console.Error);

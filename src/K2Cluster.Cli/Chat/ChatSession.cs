@@ -1,0 +1,61 @@
+using System.Text;
+using Grpc.Core;
+using K2Cluster.Protocol.V1;
+
+namespace K2Cluster.Cli;
+
+/// <summary>A conversation with a gateway. A turn that fails or is cancelled leaves no trace in it.</summary>
+internal sealed class ChatSession(Inference.InferenceClient gateway, string model, GenerationOptions options, string? system)
+{
+    private readonly List<ChatMessage> _messages = StartOf(system);
+
+    public void Restart()
+    {
+        _messages.Clear();
+        _messages.AddRange(StartOf(system));
+    }
+
+    /// <summary>Asks, and prints the answer as it comes.</summary>
+    /// <exception cref="RpcException">The gateway refused, or broke off.</exception>
+    public async Task AskAsync(string prompt, AnswerPrinter printer, CancellationToken cancellation)
+    {
+        ChatMessage question = new() { Role = "user", Content = prompt };
+        ChatRequest request = new() { Model = model, Options = options, Conversation = new Conversation { Messages = { _messages, question } } };
+        StringBuilder reasoning = new();
+        StringBuilder content = new();
+        using AsyncServerStreamingCall<ChatEvent> call = gateway.Chat(request, cancellationToken: cancellation);
+        try
+        {
+            await foreach (ChatEvent part in call.ResponseStream.ReadAllAsync(cancellation))
+            {
+                switch (part.EventCase)
+                {
+                    case ChatEvent.EventOneofCase.Reasoning:
+                        reasoning.Append(part.Reasoning);
+                        printer.Reasoning(part.Reasoning);
+                        break;
+                    case ChatEvent.EventOneofCase.Content:
+                        content.Append(part.Content);
+                        printer.Content(part.Content);
+                        break;
+                    case ChatEvent.EventOneofCase.ToolCall:
+                        printer.Note($"(calls {part.ToolCall.Name}, though no tools were offered)");
+                        break;
+                    case ChatEvent.EventOneofCase.Finished when part.Finished.Reason == FinishReason.Length:
+                        printer.Note("(ended by --max-tokens or the context)");
+                        break;
+                }
+            }
+        }
+        finally
+        {
+            printer.End();
+        }
+
+        _messages.Add(question);
+        _messages.Add(new ChatMessage { Role = "assistant", Content = content.ToString(), ReasoningContent = reasoning.ToString() });
+    }
+
+    private static List<ChatMessage> StartOf(string? system) =>
+        system is null ? [] : [new ChatMessage { Role = "system", Content = system }];
+}
