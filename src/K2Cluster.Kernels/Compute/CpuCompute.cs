@@ -1,0 +1,253 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.ExceptionServices;
+using K2Cluster.Kernels.Lanes;
+
+namespace K2Cluster.Kernels.Compute;
+
+/// <summary>
+/// A path and a small pool of compute threads; every kernel is handed one. <see cref="Run{TWork}"/> allocates nothing. One
+/// run at a time: callers on several threads wait for each other. Several pools may live in one process.
+/// </summary>
+public sealed unsafe class CpuCompute : IDisposable
+{
+    // One word says all that workers must know: bits 32.. the run's number, bit 31 open (parts may be left), bit 30 the
+    // caller is parked, bits 0..29 how many workers are inside. A worker enters by compare-and-swap while the run is open,
+    // so that a run ends without waiting for a worker that the scheduler has not woken yet.
+    private const long Open = 1L << 31;
+    private const long CallerParked = 1L << 30;
+    private const long Inside = CallerParked - 1;
+    private const int NumberShift = 32;
+
+    // About 20 µs: longer than the gap between two kernels of a step, far shorter than a time slice.
+    private const int Spins = 400;
+
+    [ThreadStatic]
+    private static CpuCompute? t_current;
+
+    private readonly Lock _gate = new();
+    private readonly SemaphoreSlim _wake = new(0);
+    private readonly SemaphoreSlim _callerWake = new(0);
+    private readonly Thread[] _workers;
+    private long _state;
+    private int _parked;
+    private void* _work;
+    private delegate*<CpuCompute, void*, void> _execute;
+    private int _parts;
+    private int _nextPart;
+    private Exception? _failure;
+    private volatile bool _disposed;
+
+    /// <param name="threads">How many threads compute, the caller of Run among them; at least 1.</param>
+    /// <param name="path">The instruction set.</param>
+    /// <exception cref="PlatformNotSupportedException">This process cannot run <paramref name="path"/>.</exception>
+    public CpuCompute(int threads, CpuPath path)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(threads);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(threads, 4096);
+        if (!CpuPaths.IsSupported(path))
+            throw new PlatformNotSupportedException($"This processor or runtime does not support the {path} path; the best here is {CpuPaths.Best}.");
+
+        Threads = threads;
+        Path = path;
+        _workers = new Thread[threads - 1];
+        for (int i = 0; i < _workers.Length; i++)
+        {
+            _workers[i] = new Thread(WorkerLoop) { IsBackground = true, Name = $"k2 compute {i + 1}" };
+            _workers[i].Start();
+        }
+    }
+
+    public int Threads { get; }
+
+    public CpuPath Path { get; }
+
+    /// <summary>
+    /// Does parts 0..<paramref name="parts"/>−1 and returns when all are done. The calling thread takes part. From within a
+    /// part, a nested run is done inline.
+    /// </summary>
+    /// <exception cref="Exception">What a part threw; the parts not started by then are skipped.</exception>
+    public void Run<TWork>(in TWork work, int parts)
+        where TWork : struct, ICpuWork
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        TWork copy = work;
+        if (parts <= 1 || _workers.Length == 0 || t_current == this)
+        {
+            RunInline(ref copy, parts);
+            return;
+        }
+
+        lock (_gate)
+            RunShared(Unsafe.AsPointer(ref copy), &Execute<TWork>, parts);
+    }
+
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            if (_disposed)
+                return;
+            _disposed = true;
+        }
+
+        if (_workers.Length > 0)
+            _wake.Release(_workers.Length);
+        foreach (Thread worker in _workers)
+            worker.Join();
+        _wake.Dispose();
+        _callerWake.Dispose();
+    }
+
+    private static void Execute<TWork>(CpuCompute compute, void* work)
+        where TWork : struct, ICpuWork
+    {
+        ref TWork typed = ref Unsafe.AsRef<TWork>(work);
+        int parts = compute._parts;
+        for (int part = compute.NextPart(); part < parts; part = compute.NextPart())
+            compute.DoPart(ref typed, part);
+    }
+
+    private int NextPart() => Interlocked.Increment(ref _nextPart) - 1;
+
+    private void DoPart<TWork>(ref TWork work, int part)
+        where TWork : struct, ICpuWork
+    {
+        switch (Path)
+        {
+            case CpuPath.Avx512:
+                work.Part<Lanes512>(part);
+                break;
+            case CpuPath.Avx2:
+                work.Part<Lanes256>(part);
+                break;
+            default:
+                work.Part<LanesPortable>(part);
+                break;
+        }
+    }
+
+    private void RunInline<TWork>(ref TWork work, int parts)
+        where TWork : struct, ICpuWork
+    {
+        for (int part = 0; part < parts; part++)
+            DoPart(ref work, part);
+    }
+
+    private void RunShared(void* work, delegate*<CpuCompute, void*, void> execute, int parts)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        _work = work;
+        _execute = execute;
+        _parts = parts;
+        _nextPart = 0;
+        _failure = null;
+        long number = (Volatile.Read(ref _state) >> NumberShift) + 1;
+        Interlocked.Exchange(ref _state, (number << NumberShift) | Open);
+        int wanted = Math.Min(Volatile.Read(ref _parked), parts - 1);
+        if (wanted > 0)
+        {
+            Interlocked.Add(ref _parked, -wanted);
+            _wake.Release(wanted);
+        }
+
+        ExecuteGuarded();
+        Interlocked.And(ref _state, ~Open);
+        WaitForWorkers();
+        if (_failure is { } failure)
+            ExceptionDispatchInfo.Throw(failure);
+    }
+
+    private void ExecuteGuarded()
+    {
+        t_current = this;
+        try
+        {
+            _execute(this, _work);
+        }
+        catch (Exception exception)
+        {
+            Interlocked.CompareExchange(ref _failure, exception, null);
+            Volatile.Write(ref _nextPart, _parts);
+        }
+        finally
+        {
+            t_current = null;
+        }
+    }
+
+    private void WaitForWorkers()
+    {
+        for (int i = 0; i < Spins; i++)
+        {
+            if ((Volatile.Read(ref _state) & Inside) == 0)
+                return;
+            Thread.SpinWait(20);
+        }
+
+        // The worker that leaves last sees the mark and wakes the caller; when all had left already, nobody does.
+        if ((Interlocked.Or(ref _state, CallerParked) & Inside) != 0)
+            _callerWake.Wait();
+    }
+
+    private void WorkerLoop()
+    {
+        long done = 0;
+        while (true)
+        {
+            if (TryEnter(ref done))
+            {
+                ExecuteGuarded();
+                long state = Interlocked.Decrement(ref _state);
+                if ((state & CallerParked) != 0 && (state & Inside) == 0)
+                    _callerWake.Release();
+                continue;
+            }
+
+            if (_disposed)
+                return;
+            if (!SpinForRun(done))
+                Park(done);
+        }
+    }
+
+    private bool TryEnter(ref long done)
+    {
+        while (true)
+        {
+            long state = Volatile.Read(ref _state);
+            if ((state & Open) == 0 || state >> NumberShift == done)
+                return false;
+            if (Interlocked.CompareExchange(ref _state, state + 1, state) != state)
+                continue;
+            done = state >> NumberShift;
+            return true;
+        }
+    }
+
+    private bool SpinForRun(long done)
+    {
+        for (int i = 0; i < Spins; i++)
+        {
+            if (HasRun(done) || _disposed)
+                return true;
+            Thread.SpinWait(20);
+        }
+
+        return false;
+    }
+
+    private void Park(long done)
+    {
+        // A run published before this increment is seen by the check below, one published after it sees the increment. A
+        // worker that turns back here leaves its count behind: the cost is one idle wake-up later.
+        Interlocked.Increment(ref _parked);
+        if (!HasRun(done) && !_disposed)
+            _wake.Wait();
+    }
+
+    private bool HasRun(long done)
+    {
+        long state = Volatile.Read(ref _state);
+        return (state & Open) != 0 && state >> NumberShift != done;
+    }
+}
