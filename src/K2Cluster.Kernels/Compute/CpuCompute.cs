@@ -65,13 +65,16 @@ public sealed unsafe class CpuCompute : IDisposable
     /// Does parts 0..<paramref name="parts"/>−1 and returns when all are done. The calling thread takes part. From within a
     /// part, a nested run is done inline.
     /// </summary>
+    /// <param name="work">The work; copied, so that its pointers and references are what must stay valid.</param>
+    /// <param name="parts">How many parts there are.</param>
+    /// <param name="small">The calling thread does it all: below some 5 µs of work, waking others costs more than it gives.</param>
     /// <exception cref="Exception">What a part threw; the parts not started by then are skipped.</exception>
-    public void Run<TWork>(in TWork work, int parts)
+    public void Run<TWork>(in TWork work, int parts, bool small = false)
         where TWork : struct, ICpuWork
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         TWork copy = work;
-        if (parts <= 1 || _workers.Length == 0 || t_current == this)
+        if (small || parts <= 1 || _workers.Length == 0 || t_current == this)
         {
             RunInline(ref copy, parts);
             return;

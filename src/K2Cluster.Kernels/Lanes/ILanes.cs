@@ -77,6 +77,9 @@ public unsafe interface ILanes<TSelf>
     /// </summary>
     static abstract TSelf MultiplyAddPairs(TSelf sum, TSelf pairs, int word);
 
+    /// <summary>int32 sums.</summary>
+    static abstract TSelf AddWords(TSelf left, TSelf right);
+
     /// <summary>int32 words to FP32, rounded to nearest even; exact up to 2^24.</summary>
     static abstract TSelf ConvertToSingle(TSelf words);
 }

@@ -153,6 +153,10 @@ public readonly unsafe struct Lanes256 : ILanes<Lanes256>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes256 AddWords(Lanes256 left, Lanes256 right) =>
+        new(left._low.AsUInt32() + right._low.AsUInt32(), left._high.AsUInt32() + right._high.AsUInt32());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes256 ConvertToSingle(Lanes256 words) =>
         new(Avx.ConvertToVector256Single(words._low.AsInt32()), Avx.ConvertToVector256Single(words._high.AsInt32()));
 

@@ -100,5 +100,8 @@ public readonly unsafe struct Lanes512 : ILanes<Lanes512>
         new((sum._value.AsInt32() + Avx512BW.MultiplyAddAdjacent(pairs._value.AsInt16(), Vector512.Create(word).AsInt16())).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes512 AddWords(Lanes512 left, Lanes512 right) => new((left._value.AsInt32() + right._value.AsInt32()).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes512 ConvertToSingle(Lanes512 words) => new(Avx512F.ConvertToVector512Single(words._value.AsInt32()));
 }

@@ -172,6 +172,13 @@ public unsafe struct LanesPortable : ILanes<LanesPortable>
         return sum;
     }
 
+    public static LanesPortable AddWords(LanesPortable left, LanesPortable right)
+    {
+        for (int i = 0; i < Count; i++)
+            left.SetWord(i, left.Word(i) + right.Word(i));
+        return left;
+    }
+
     public static LanesPortable ConvertToSingle(LanesPortable words)
     {
         for (int i = 0; i < Count; i++)

@@ -15,6 +15,9 @@ public sealed unsafe class Bf16Matrix : IDisposable
     /// <summary>Blocks that are done together: enough independent sums to hide the latency of a fused multiply-add.</summary>
     private const int GroupBlocks = 4;
 
+    /// <summary>About 5 µs of multiply-adds.</summary>
+    private const long SmallProducts = 64 * 1024;
+
     private readonly AlignedMemory _memory;
 
     /// <summary>A matrix of zeros, to be filled by <see cref="SetRows"/>.</summary>
@@ -108,7 +111,7 @@ public sealed unsafe class Bf16Matrix : IDisposable
             int groups = (Blocks + GroupBlocks - 1) / GroupBlocks;
             int slices = RowSlices(compute.Threads, groups, count);
             MultiplyWork work = new(this, inputs, inputStride, outputs, outputStride, count, groups, slices);
-            compute.Run(work, IsSmall(count) ? 1 : groups * slices);
+            compute.Run(work, groups * slices, small: (long)Rows * Columns * count < SmallProducts);
         }
 
         GC.KeepAlive(this);
@@ -127,22 +130,12 @@ public sealed unsafe class Bf16Matrix : IDisposable
     private static int RowSlices(int threads, int groups, int count) =>
         Math.Clamp((2 * threads + groups - 1) / groups, 1, Math.Max(1, count / 16));
 
-    /// <summary>Below about 5 µs of work, waking threads costs more than it gives.</summary>
-    private bool IsSmall(int count) => (long)Rows * Columns * count < 64 * 1024;
-
     private readonly struct MultiplyWork(
         Bf16Matrix matrix, float* input, int inputStride, float* output, int outputStride, int count, int groups, int slices) : ICpuWork
     {
         public void Part<TLanes>(int part)
             where TLanes : struct, ILanes<TLanes>
         {
-            if (matrix.IsSmall(count))
-            {
-                for (int group = 0; group < groups; group++)
-                    Group<TLanes>(group, 0, count);
-                return;
-            }
-
             int slice = part / groups;
             int first = (int)((long)count * slice / slices);
             int end = (int)((long)count * (slice + 1) / slices);

@@ -1,0 +1,110 @@
+using K2Cluster.Kernels.Lanes;
+using K2Cluster.Kernels.Matrices;
+using K2Cluster.Kernels.Numerics;
+
+namespace K2Cluster.Kernels.Devices.Cpu;
+
+/// <summary>
+/// Activation rows in INT16 with a scale per group of 32: scale = max|x| / 32767, value = x / scale rounded half to even.
+/// A row is <c>[groups × 16]</c> words of two values each, then <c>[groups]</c> FP32 scales, then <c>[groups]</c> int32
+/// corrections −8 × Σ values (weights are stored plus 8). Word 4j + p of a group holds elements 8j + p (low half) and
+/// 8j + p + 4: those that <see cref="ILanes{TSelf}.NibblePairs"/> gives for word j of the weights, shifted by 4p.
+/// </summary>
+internal sealed unsafe class QuantizedRows : IDisposable
+{
+    public const int GroupSize = 32;
+    public const int GroupWords = GroupSize / 2;
+
+    /// <summary>A group below this is zero: its scale would lose bits to underflow.</summary>
+    private const float SmallestMax = 7.8886091e-31f;
+
+    private readonly AlignedMemory _memory;
+
+    public QuantizedRows(int maxRows, int columns)
+    {
+        Columns = columns;
+        _memory = new AlignedMemory((long)maxRows * RowWords * sizeof(int));
+    }
+
+    public int Columns { get; }
+
+    public int Groups => Columns / GroupSize;
+
+    private int RowWords => Groups * (GroupWords + 2);
+
+    public int* Row(int row) => (int*)_memory.Pointer + (long)row * RowWords;
+
+    /// <summary>Quantises a row. A group with a NaN or an infinity gets the scale NaN and so makes every product NaN.</summary>
+    public void Set<TLanes>(int row, float* source)
+        where TLanes : struct, ILanes<TLanes>
+    {
+        for (int group = 0; group < Groups; group++, source += GroupSize)
+            SetGroup(row, group, TLanes.Load(source), TLanes.Load(source + LaneMath.LaneCount));
+    }
+
+    /// <summary>Quantises a row of BF16.</summary>
+    public void Set<TLanes>(int row, ReadOnlySpan<ushort> source)
+        where TLanes : struct, ILanes<TLanes>
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(source.Length, Columns, nameof(source));
+        fixed (ushort* values = source)
+        {
+            for (int group = 0; group < Groups; group++)
+            {
+                ushort* at = values + group * GroupSize;
+                SetGroup(row, group, TLanes.LoadBf16(at), TLanes.LoadBf16(at + LaneMath.LaneCount));
+            }
+        }
+    }
+
+    public void Dispose() => _memory.Dispose();
+
+    private void SetGroup<TLanes>(int row, int group, TLanes low, TLanes high)
+        where TLanes : struct, ILanes<TLanes>
+    {
+        int* start = Row(row);
+        int* words = start + group * GroupWords;
+        float* scales = (float*)(start + Groups * GroupWords);
+        int* corrections = (int*)(scales + Groups);
+        float scale = Scale(low, high);
+        scales[group] = scale;
+        corrections[group] = 0;
+        if (!(scale > 0))
+        {
+            new Span<int>(words, GroupWords).Clear();
+            return;
+        }
+
+        float* rounded = stackalloc float[GroupSize];
+        TLanes divisor = TLanes.Broadcast(scale);
+        TLanes.Store(TLanes.Round(TLanes.Divide(low, divisor)), rounded);
+        TLanes.Store(TLanes.Round(TLanes.Divide(high, divisor)), rounded + LaneMath.LaneCount);
+        int sum = 0;
+        for (int i = 0; i < GroupWords; i++)
+        {
+            int first = (int)rounded[8 * (i / 4) + i % 4];
+            int second = (int)rounded[8 * (i / 4) + i % 4 + 4];
+            words[i] = (first & 0xFFFF) | (second << 16);
+            sum += first + second;
+        }
+
+        corrections[group] = -8 * sum;
+    }
+
+    /// <summary>0 for a group of zeros, NaN for one with a value that is not finite.</summary>
+    private static float Scale<TLanes>(TLanes low, TLanes high)
+        where TLanes : struct, ILanes<TLanes>
+    {
+        float* lanes = stackalloc float[LaneMath.LaneCount];
+        TLanes.Store(TLanes.Max(TLanes.Abs(low), TLanes.Abs(high)), lanes);
+        float max = 0;
+        for (int i = 0; i < LaneMath.LaneCount; i++)
+            max = lanes[i] > max ? lanes[i] : max;
+
+        // Max passes over a NaN, x × 0 does not: it is 0 or NaN.
+        float poison = TLanes.Sum(TLanes.Add(TLanes.Multiply(low, TLanes.Zero), TLanes.Multiply(high, TLanes.Zero)));
+        if (float.IsNaN(poison))
+            return float.NaN;
+        return max < SmallestMax ? 0 : max / short.MaxValue;
+    }
+}
