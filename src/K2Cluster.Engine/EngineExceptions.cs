@@ -8,7 +8,7 @@ public sealed class EngineBusyException(string message, TimeSpan retryAfter) : E
 }
 
 /// <summary>A request that was accepted and could not be finished.</summary>
-public sealed class GenerationException(GenerationFailure failure, string message) : Exception(message)
+public sealed class GenerationException(GenerationFailure failure, string message, Exception? inner = null) : Exception(message, inner)
 {
     public GenerationFailure Failure { get; } = failure;
 }

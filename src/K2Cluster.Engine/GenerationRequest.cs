@@ -14,9 +14,15 @@ public sealed record GenerationRequest
 
     public SamplingParameters Sampling { get; init; } = SamplingParameters.Greedy;
 
+    /// <summary>Which of several answers to one prompt this is: part of the key of the random draws, so that they differ.</summary>
+    public int Choice { get; init; }
+
+    /// <summary>Changes the logits before a token is chosen (a grammar's mask); null leaves them as they are.</summary>
+    public ILogitsProcessor? LogitsProcessor { get; init; }
+
     /// <summary>Tokens that end the text. The token that ended it is reported, with <see cref="FinishReason.Stop"/>.</summary>
     public IReadOnlyCollection<int> StopTokens { get; init; } = [];
 
-    /// <summary>The time limit, from submission. A request always has one.</summary>
+    /// <summary>The time limit, from submission; more than zero, at most <see cref="EngineOptions.MaxTimeLimit"/>. A request always has one.</summary>
     public TimeSpan TimeLimit { get; init; } = TimeSpan.FromMinutes(10);
 }

@@ -9,10 +9,11 @@ public interface IEngine
     int VocabularySize { get; }
 
     /// <summary>
-    /// Queues a request and returns its tokens as they come. Cancelling the token ends the request within a step and frees its pages.
+    /// Queues a request at once and returns its tokens as they come, to be read by one reader. Cancelling the token, or
+    /// disposing the enumerator, ends the request within a step and frees its pages.
     /// </summary>
-    /// <exception cref="ArgumentException">The prompt is empty, too long, or has ids outside the vocabulary.</exception>
+    /// <exception cref="ArgumentException">The prompt is empty, too long, or has ids outside the vocabulary; or a parameter is out of its range.</exception>
     /// <exception cref="EngineBusyException">The queue is full.</exception>
-    /// <exception cref="GenerationException">Thrown while the tokens are read: the time limit passed, or the experts failed.</exception>
+    /// <exception cref="GenerationException">Thrown while the tokens are read: the time limit passed, or the experts failed. Thrown at once when the engine is shutting down.</exception>
     IAsyncEnumerable<GeneratedToken> GenerateAsync(GenerationRequest request, CancellationToken cancellationToken = default);
 }
