@@ -1,23 +1,21 @@
 using K2Cluster.Engine.Scheduling;
+using K2Cluster.Kernels.Compute;
+using K2Cluster.Kernels.Numerics;
 
 namespace K2Cluster.Engine.Sampling;
 
 /// <summary>
 /// Chooses the next token of a sequence. Which one follows from the logits, the parameters and the tokens so far, bit for
-/// bit: every sum runs in FP64 in a stated order, exp is our own, ties have an order. Used by one thread.
+/// bit: weights are FP32 by our own exp, every sum runs in FP64 in a stated order, ties have an order. Used by one thread.
 /// </summary>
-internal sealed class Sampler
+/// <remarks>At K2's vocabulary of 163,840 a draw takes 1 to 3 ms on one core, whatever the distribution.</remarks>
+internal sealed class Sampler(int vocabularySize)
 {
-    private readonly double[] _weights;
-    private readonly int[] _candidates;
-    private readonly Comparison<int> _byWeightThenId;
+    private const int MaxDigit = 11;
+    private static readonly CpuPath Path = CpuPaths.Best;
 
-    public Sampler(int vocabularySize)
-    {
-        _weights = new double[vocabularySize];
-        _candidates = new int[vocabularySize];
-        _byWeightThenId = (x, y) => _weights[x] != _weights[y] ? _weights[y].CompareTo(_weights[x]) : x.CompareTo(y);
-    }
+    private readonly float[] _weights = new float[vocabularySize];
+    private readonly double[] _sums = new double[1 << MaxDigit];
 
     /// <param name="sequence">The tokens so far; the draw's position is that of the token to be chosen.</param>
     /// <param name="logits">[vocabulary]; overwritten by the request's processor.</param>
@@ -63,14 +61,13 @@ internal sealed class Sampler
     /// <param name="uniform">In [0, 1).</param>
     public int Draw(ReadOnlySpan<float> logits, float highest, SamplingParameters parameters, double uniform)
     {
-        Span<double> weights = _weights.AsSpan(0, logits.Length);
-        double sum = 0;
+        Span<float> weights = _weights.AsSpan(0, logits.Length);
         for (int id = 0; id < logits.Length; id++)
-        {
-            weights[id] = Math.Exp(((double)logits[id] - highest) / parameters.Temperature);
-            sum += weights[id];
-        }
-
+            weights[id] = (logits[id] - highest) / parameters.Temperature;
+        VectorMath.Exp(Path, weights, weights);
+        double sum = 0;
+        foreach (float weight in weights)
+            sum += weight;
         if (parameters.TopP < 1)
             sum = KeepTop(weights, parameters.TopP, sum);
 
@@ -94,36 +91,51 @@ internal sealed class Sampler
     /// Zeroes all weights but the smallest set, taken by weight from the highest and by id from the lowest, whose sum reaches
     /// <paramref name="topP"/> of <paramref name="sum"/>. Returns the sum of the set, in the order of ids.
     /// </summary>
-    private double KeepTop(Span<double> weights, double topP, double sum)
+    /// <remarks>
+    /// No sort: that takes tens of ms where 163,840 weights are nearly equal, and everyone waits. Weights are not negative, so
+    /// they are ordered as their bits are: three digits, each found by the sums of the weights that share the digits before
+    /// it, lead to the weight at which the set ends. A digit's sum runs in the order of ids, the sum over digits from the
+    /// highest down.
+    /// </remarks>
+    private double KeepTop(Span<float> weights, double topP, double sum)
     {
-        // Weights below this floor have less than 1 - topP of the sum all together, so the set is full before it comes to
-        // them: only the others are sorted.
-        double floor = (1 - topP) * sum / weights.Length;
-        int count = 0;
-        for (int id = 0; id < weights.Length; id++)
-        {
-            if (weights[id] > 0 && weights[id] >= floor)
-                _candidates[count++] = id;
-        }
-
-        Span<int> candidates = _candidates.AsSpan(0, count);
-        candidates.Sort(_byWeightThenId);
         double target = topP * sum;
-        double reached = weights[candidates[0]];
-        int kept = 1;
-        while (reached < target && kept < count)
-            reached += weights[candidates[kept++]];
-
-        int last = candidates[kept - 1];
-        double lowest = weights[last];
-        double keptSum = 0;
-        for (int id = 0; id < weights.Length; id++)
+        double above = 0;
+        uint prefix = 0;
+        int prefixShift = 31;
+        foreach (int width in (ReadOnlySpan<int>)[MaxDigit, 10, 10])
         {
-            if (weights[id] < lowest || (weights[id] == lowest && id > last))
-                weights[id] = 0;
-            keptSum += weights[id];
+            int shift = prefixShift - width;
+            _sums.AsSpan().Clear();
+            foreach (float weight in weights)
+            {
+                uint bits = BitConverter.SingleToUInt32Bits(weight);
+                if (bits >> prefixShift == prefix)
+                    _sums[(bits >> shift) & ((1u << width) - 1)] += weight;
+            }
+
+            uint digit = (1u << width) - 1;
+            while (digit > 0 && above + _sums[digit] < target)
+                above += _sums[digit--];
+            prefix = (prefix << width) | digit;
+            prefixShift = shift;
         }
 
-        return keptSum;
+        float lowest = BitConverter.UInt32BitsToSingle(prefix);
+        double kept = 0;
+        foreach (ref float weight in weights)
+        {
+            if (weight < lowest || (weight == lowest && above >= target))
+            {
+                weight = 0;
+                continue;
+            }
+
+            if (weight == lowest)
+                above += weight;
+            kept += weight;
+        }
+
+        return kept;
     }
 }
