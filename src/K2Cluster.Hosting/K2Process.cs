@@ -1,0 +1,279 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using K2Cluster.Checkpoint;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Logging.Console;
+using StackExchange.Redis;
+
+namespace K2Cluster.Hosting;
+
+/// <summary>
+/// One run of an executable: options → services → start → wait until ready → one line on stdout → run until told to stop.
+/// Logs go to stderr. Exit codes: 0 stopped as asked (SIGTERM, SIGINT), 1 failed, 2 wrong usage.
+/// </summary>
+internal sealed partial class K2Process : IDisposable
+{
+    public const int Stopped = 0;
+    public const int Failed = 1;
+    public const int WrongUsage = 2;
+
+    private static readonly TimeSpan ProgressInterval = TimeSpan.FromSeconds(3);
+
+    /// <summary>Failures whose message says enough: no stack, no type.</summary>
+    private static readonly Type[] KnownFailures =
+    [
+        typeof(K2FailureException), typeof(K2OptionsException), typeof(CheckpointException), typeof(RedisException),
+        typeof(IOException), typeof(SocketException), typeof(UnauthorizedAccessException),
+    ];
+
+    /// <summary>Of others, warnings only; nothing of the host about failures that end the process: those are told once, by us.</summary>
+    private static readonly KeyValuePair<string, string?>[] LogLevels =
+    [
+        new("Logging:LogLevel:Default", "Warning"),
+        new("Logging:LogLevel:Microsoft.Extensions.Hosting.Internal.Host", "None"),
+        new("Logging:LogLevel:K2Cluster", "Information"),
+    ];
+
+    private readonly K2Role _role;
+    private readonly Action<WebApplicationBuilder, K2Options> _build;
+    private readonly Action<WebApplication, K2Options>? _map;
+    private readonly Type[] _knownFailures;
+    private readonly TextWriter _output;
+    private readonly TextWriter _error;
+    private readonly CancellationTokenSource _stop = new();
+    private ILogger _log = NullLogger.Instance;
+
+    public K2Process(K2Role role, Action<WebApplicationBuilder, K2Options> build, Action<WebApplication, K2Options>? map, IEnumerable<Type> knownFailures, TextWriter output, TextWriter error)
+    {
+        (_role, _build, _map, _output, _error) = (role, build, map, output, error);
+        _knownFailures = [.. KnownFailures, .. knownFailures];
+    }
+
+    private string Name => _role == K2Role.Gateway ? "gateway" : "silo";
+
+    /// <summary>Asks the process to stop, as a signal does.</summary>
+    public void Stop() => _stop.Cancel();
+
+    public void OnSignal(PosixSignalContext signal)
+    {
+        signal.Cancel = !_stop.IsCancellationRequested;
+        _stop.Cancel();
+    }
+
+    public void Dispose() => _stop.Dispose();
+
+    public async Task<int> RunAsync(string[] args)
+    {
+        WebApplication? app = null;
+        try
+        {
+            if (!new K2CommandLine(_role).TryRead(args, _output, out Dictionary<string, string?>? values, out int exitCode))
+                return exitCode;
+
+            app = Build(values);
+            return await RunAsync(app).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        {
+            return K2Program.Stopped;
+        }
+        catch (K2OptionsException exception)
+        {
+            Write(_error, $"{exception.Message} See --help.");
+            return K2Program.WrongUsage;
+        }
+        catch (Exception exception)
+        {
+            return Fail(exception);
+        }
+        finally
+        {
+            if (app is not null)
+                await app.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    private WebApplication Build(Dictionary<string, string?> values)
+    {
+        // The empty builder: no file watchers, no event logs, no HTTPS, and nothing to look up that is not used.
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = $"K2Cluster.{_role}" });
+        builder.Configuration
+            .AddInMemoryCollection(LogLevels)
+            .AddJsonFile("appsettings.json", optional: true, reloadOnChange: false)
+            .AddEnvironmentVariables()
+            .Add(new K2CommandLineSource(values));
+
+        K2Options options = new K2OptionsReader(builder.Configuration, _role).Read();
+
+        builder.Logging.AddConfiguration(builder.Configuration.GetSection("Logging"));
+        builder.Logging.AddConsole(console =>
+        {
+            console.FormatterName = LogLine.FormatterName;
+            console.LogToStandardErrorThreshold = LogLevel.Trace;
+        });
+        builder.Services.AddSingleton<ConsoleFormatter>(new LogLine(stacks: LogsDebug(builder.Configuration)));
+
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+
+            // Plain text cannot negotiate: HTTP/1.1 and HTTP/2 each need a port of their own.
+            Listen(kestrel, options.Http, HttpProtocols.Http1);
+            if (options.Grpc is not null)
+                Listen(kestrel, options.Grpc, HttpProtocols.Http2);
+        });
+        builder.Services.AddRoutingCore();
+        builder.Services.AddSingleton(options);
+        builder.Services.AddSingleton<ReadinessGate>();
+        builder.Services.AddSingleton<FatalFailure>();
+        builder.Services.AddSingleton<BoundAddresses>();
+        builder.Services.Replace(ServiceDescriptor.Singleton<IHostLifetime, SignalLifetime>());
+        builder.Services.AddK2Telemetry(builder.Configuration, options);
+        _build(builder, options);
+
+        WebApplication app = builder.Build();
+        _log = app.Services.GetRequiredService<ILogger<K2Process>>();
+        app.MapK2Health();
+        _map?.Invoke(app, options);
+        return app;
+    }
+
+    private static bool LogsDebug(IConfiguration configuration) =>
+        Enum.TryParse(configuration["Logging:LogLevel:K2Cluster"], ignoreCase: true, out LogLevel level) && level <= LogLevel.Debug;
+
+    private static void Listen(KestrelServerOptions kestrel, HttpAddress address, HttpProtocols protocols) =>
+        kestrel.Listen(address.EndPoint, listen =>
+        {
+            listen.Protocols = protocols;
+            kestrel.ApplicationServices.GetRequiredService<BoundAddresses>().Add(listen);
+        });
+
+    private async Task<int> RunAsync(WebApplication app)
+    {
+        K2Options options = app.Services.GetRequiredService<K2Options>();
+        ReadinessGate gate = app.Services.GetRequiredService<ReadinessGate>();
+        if (options.Insecure)
+            LogInsecure(_log, string.Join(", ", ListensBeyondLoopback(options)));
+
+        CancellationToken stopping = app.Lifetime.ApplicationStopping;
+        using CancellationTokenRegistration onStop = _stop.Token.Register(app.Lifetime.StopApplication);
+        try
+        {
+            using (CancellationTokenSource started = CancellationTokenSource.CreateLinkedTokenSource(stopping))
+            {
+                Task progress = LogProgressAsync(gate, started.Token);
+                try
+                {
+                    await app.StartAsync(stopping).ConfigureAwait(false);
+                    await app.Services.GetRequiredService<IReadiness>().WaitAsync(stopping).ConfigureAwait(false);
+                }
+                finally
+                {
+                    await started.CancelAsync().ConfigureAwait(false);
+                    await progress.ConfigureAwait(false);
+                }
+            }
+
+            gate.Open();
+            Write(_output, ReadyLine(options, app.Services.GetRequiredService<BoundAddresses>(), gate.Reason));
+            await Task.Delay(Timeout.Infinite, stopping).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+        }
+
+        gate.Stop();
+        LogStopping(_log);
+        await app.StopAsync(CancellationToken.None).ConfigureAwait(false); // bounded by HostOptions.ShutdownTimeout
+        Exception? failed = app.Services.GetRequiredService<FatalFailure>().Exception ?? BackgroundFailure(app);
+        return failed is null ? K2Program.Stopped : Fail(failed);
+    }
+
+    /// <summary>The host stops when a background service throws, but does not say which or why.</summary>
+    private static Exception? BackgroundFailure(WebApplication app) =>
+        app.Services.GetServices<IHostedService>().OfType<BackgroundService>()
+            .Select(service => service.ExecuteTask?.Exception?.GetBaseException())
+            .FirstOrDefault(exception => exception is not null);
+
+    private string ReadyLine(K2Options options, BoundAddresses addresses, string served)
+    {
+        string grpc = options.Grpc is null ? "" : $" (gRPC http://{addresses[1]})";
+        string silo = _role == K2Role.Silo ? $", silo {options.SiloName}" : "";
+        return $"K2Cluster {Name} ready: http://{addresses[0]}{grpc}, model {options.Name}{silo}, {served}";
+    }
+
+    private static IEnumerable<string> ListensBeyondLoopback(K2Options options)
+    {
+        if (!options.Http.IsLoopback)
+            yield return $"HTTP on {options.Http}";
+        if (options.Grpc is { IsLoopback: false })
+            yield return $"gRPC on {options.Grpc}";
+        if (!IPAddress.IsLoopback(options.Listen.Address))
+            yield return $"cluster traffic on {options.Listen}";
+    }
+
+    private async Task LogProgressAsync(ReadinessGate gate, CancellationToken ready)
+    {
+        using PeriodicTimer timer = new(ProgressInterval);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(ready).ConfigureAwait(false))
+            {
+                string reason = gate.Reason;
+                LogNotReady(_log, reason);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+        }
+    }
+
+    private int Fail(Exception exception)
+    {
+        string message = Known(exception) is { } known
+            ? known.Message.ReplaceLineEndings(" ")
+            : $"{exception.GetType().FullName}: {exception.Message.ReplaceLineEndings(" ")} (unexpected; its stack is in the log at level debug: set Logging__LogLevel__K2Cluster=Debug)";
+        LogFailed(_log, exception);
+        Write(_error, $"K2Cluster {Name} failed: {message}");
+        return K2Program.Failed;
+    }
+
+    /// <summary>The outermost known failure among the exception and its causes.</summary>
+    private Exception? Known(Exception exception)
+    {
+        for (Exception? cause = exception; cause is not null; cause = cause.InnerException)
+        {
+            if (_knownFailures.Any(type => type.IsInstanceOfType(cause)))
+                return cause;
+        }
+
+        return null;
+    }
+
+    private static void Write(TextWriter writer, string line)
+    {
+        writer.WriteLine(line);
+        writer.Flush();
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "--insecure: no TLS and no keys; whoever reaches these ports can use them: {Addresses}")]
+    private static partial void LogInsecure(ILogger logger, string addresses);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Not ready: {Reason}")]
+    private static partial void LogNotReady(ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Stopping")]
+    private static partial void LogStopping(ILogger logger);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Failed")]
+    private static partial void LogFailed(ILogger logger, Exception exception);
+}

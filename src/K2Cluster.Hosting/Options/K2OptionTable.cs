@@ -1,0 +1,34 @@
+namespace K2Cluster.Hosting;
+
+/// <summary>
+/// One option: <c>Name</c> on the command line (--kv-memory), <c>Key</c> in configuration (K2:KvMemory) and in the environment (K2__KvMemory).
+/// <c>Value</c> stands for its value in the help and is null for a flag; <c>Only</c> is the role that has it, null for both.
+/// </summary>
+internal sealed record K2OptionEntry(string Name, string Key, string? Value, string Help, K2Role? Only = null);
+
+/// <summary>Every option there is, in the order in which the help shows them.</summary>
+internal static class K2OptionTable
+{
+    public const string Section = "K2";
+
+    public static readonly K2OptionEntry[] Entries =
+    [
+        new("--model", "Model", "DIR", "Checkpoint directory, as published on Hugging Face [default: models/k2-nano, searched upwards]"),
+        new("--name", "Name", "NAME", "Name under which the model is served [default: the directory's name]"),
+        new("--cluster", "Cluster", "KIND", "Where the experts live. embedded: in this process (gateway only, its default); localhost: in silos on this machine (the silo's default); redis: in silos anywhere, found through --redis"),
+        new("--redis", "Redis", "HOST:PORT", "Redis server of --cluster redis"),
+        new("--cluster-id", "ClusterId", "ID", "Processes with the same id form one cluster [default: from the model's full path]"),
+        new("--silo-name", "SiloName", "NAME", "This process's name in the cluster [default: host name and a random suffix]. Give a silo a name of its own: with a stable name it gets its experts back after a restart"),
+        new("--device", "Device", "DEVICE", "auto or cpu [default: auto]"),
+        new("--memory", "Memory", "SIZE", "Budget for expert weights, such as 20GiB [default: 60 % of this machine's memory]"),
+        new("--kv-memory", "KvMemory", "SIZE", "Budget for the KV cache [default: 25 % of this machine's memory, at most 16GiB]", K2Role.Gateway),
+        new("--threads", "Threads", "N", "Compute threads [default: one per core]"),
+        new("--http", "Http", "URL", "HTTP address [default: http://127.0.0.1:8080; on a silo, where it serves health and metrics only, a free port]"),
+        new("--grpc", "Grpc", "URL", "gRPC address [default: http://127.0.0.1:8081]", K2Role.Gateway),
+        new("--listen", "Listen", "IP[:PORT]", "Address for cluster traffic [default: 127.0.0.1, a free port]"),
+        new("--advertise", "Advertise", "HOST[:PORT]", "Address at which the rest of the cluster reaches --listen [default: the same]"),
+        new("--insecure", "Insecure", null, "Allow to listen beyond this machine without TLS and keys. Anybody who can reach the ports can use them"),
+    ];
+
+    public static IEnumerable<K2OptionEntry> For(K2Role role) => Entries.Where(entry => entry.Only is null || entry.Only == role);
+}

@@ -1,0 +1,56 @@
+using System.Net;
+
+namespace K2Cluster.Hosting;
+
+/// <summary>
+/// What an operator chose, complete and checked. Each value comes from the command line, the environment (K2__Model),
+/// a configuration file (K2:Model) or its default, in this order; see docs/configuration.md.
+/// </summary>
+public sealed record K2Options
+{
+    public required K2Role Role { get; init; }
+
+    /// <summary>The checkpoint's directory, absolute, exists.</summary>
+    public required string Model { get; init; }
+
+    /// <summary>The name under which the model is served.</summary>
+    public required string Name { get; init; }
+
+    public required ClusterKind Cluster { get; init; }
+
+    /// <summary>"HOST:PORT", with StackExchange.Redis' options behind commas where given. Null unless <see cref="Cluster"/> is Redis.</summary>
+    public string? Redis { get; init; }
+
+    /// <summary>Processes with one id form one cluster. Letters, digits, '.', '_', '-': usable as a file name.</summary>
+    public required string ClusterId { get; init; }
+
+    /// <summary>This process's name in the cluster: a silo's shards are known by it. Letters, digits, '.', '_', '-'.</summary>
+    public required string SiloName { get; init; }
+
+    /// <summary>"auto" or "cpu".</summary>
+    public required string Device { get; init; }
+
+    /// <summary>Bytes that expert weights may take in this process (silo, or gateway with an embedded one).</summary>
+    public required long Memory { get; init; }
+
+    /// <summary>Bytes that the KV cache may take (gateway).</summary>
+    public required long KvMemory { get; init; }
+
+    /// <summary>Compute threads.</summary>
+    public required int Threads { get; init; }
+
+    /// <summary>Where cluster traffic is accepted. Port 0: any free one.</summary>
+    public required IPEndPoint Listen { get; init; }
+
+    /// <summary>Where the other processes of the cluster reach this one. Port 0: as <see cref="Listen"/>'s.</summary>
+    public required IPEndPoint Advertise { get; init; }
+
+    /// <summary>HTTP: the API of a gateway; of both, health and metrics.</summary>
+    public required HttpAddress Http { get; init; }
+
+    /// <summary>gRPC; null for a silo.</summary>
+    public HttpAddress? Grpc { get; init; }
+
+    /// <summary>Whether listening beyond loopback without TLS and keys is allowed.</summary>
+    public required bool Insecure { get; init; }
+}
