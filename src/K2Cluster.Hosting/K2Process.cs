@@ -147,7 +147,7 @@ internal sealed partial class K2Process : IDisposable
         return app;
     }
 
-    private static bool LogsDebug(IConfiguration configuration) =>
+    private static bool LogsDebug(ConfigurationManager configuration) =>
         Enum.TryParse(configuration["Logging:LogLevel:K2Cluster"], ignoreCase: true, out LogLevel level) && level <= LogLevel.Debug;
 
     private static void Listen(KestrelServerOptions kestrel, HttpAddress address, HttpProtocols protocols) =>
@@ -159,43 +159,63 @@ internal sealed partial class K2Process : IDisposable
 
     private async Task<int> RunAsync(WebApplication app)
     {
-        K2Options options = app.Services.GetRequiredService<K2Options>();
         ReadinessGate gate = app.Services.GetRequiredService<ReadinessGate>();
-        if (options.Insecure)
-            LogInsecure(_log, string.Join(", ", ListensBeyondLoopback(options)));
-
-        CancellationToken stopping = app.Lifetime.ApplicationStopping;
         using CancellationTokenRegistration onStop = _stop.Token.Register(app.Lifetime.StopApplication);
+        CancellationToken stopping = app.Lifetime.ApplicationStopping;
+        Exception? failure = null;
         try
         {
-            using (CancellationTokenSource started = CancellationTokenSource.CreateLinkedTokenSource(stopping))
-            {
-                Task progress = LogProgressAsync(gate, started.Token);
-                try
-                {
-                    await app.StartAsync(stopping).ConfigureAwait(false);
-                    await app.Services.GetRequiredService<IReadiness>().WaitAsync(stopping).ConfigureAwait(false);
-                }
-                finally
-                {
-                    await started.CancelAsync().ConfigureAwait(false);
-                    await progress.ConfigureAwait(false);
-                }
-            }
-
-            gate.Open();
-            Write(_output, ReadyLine(options, app.Services.GetRequiredService<BoundAddresses>(), gate.Reason));
+            await StartAsync(app, gate, stopping).ConfigureAwait(false);
             await Task.Delay(Timeout.Infinite, stopping).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
         }
+        catch (Exception exception)
+        {
+            failure = exception;
+        }
 
         gate.Stop();
         LogStopping(_log);
-        await app.StopAsync(CancellationToken.None).ConfigureAwait(false); // bounded by HostOptions.ShutdownTimeout
-        Exception? failed = app.Services.GetRequiredService<FatalFailure>().Exception ?? BackgroundFailure(app);
-        return failed is null ? K2Program.Stopped : Fail(failed);
+        try
+        {
+            // Also after a failure: leaving the cluster in order spares the others the detection. Bounded by HostOptions.ShutdownTimeout.
+            await app.StopAsync(CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (Exception exception) when (failure is not null || exception is OperationCanceledException)
+        {
+            LogStoppedHalfway(_log, exception);
+        }
+
+        failure ??= app.Services.GetRequiredService<FatalFailure>().Exception ?? BackgroundFailure(app);
+        return failure is null ? K2Program.Stopped : Fail(failure);
+    }
+
+    private async Task StartAsync(WebApplication app, ReadinessGate gate, CancellationToken stopping)
+    {
+        K2Options options = app.Services.GetRequiredService<K2Options>();
+        if (options.Insecure)
+        {
+            string addresses = ListensBeyondLoopback(options);
+            LogInsecure(_log, addresses);
+        }
+
+        using CancellationTokenSource ready = CancellationTokenSource.CreateLinkedTokenSource(stopping);
+        Task progress = LogProgressAsync(gate, ready.Token);
+        try
+        {
+            await app.StartAsync(stopping).ConfigureAwait(false);
+            await app.Services.GetRequiredService<IReadiness>().WaitAsync(stopping).ConfigureAwait(false);
+        }
+        finally
+        {
+            await ready.CancelAsync().ConfigureAwait(false);
+            await progress.ConfigureAwait(false);
+        }
+
+        gate.Open();
+        Write(_output, ReadyLine(options, app.Services.GetRequiredService<BoundAddresses>(), gate.Reason));
     }
 
     /// <summary>The host stops when a background service throws, but does not say which or why.</summary>
@@ -211,14 +231,16 @@ internal sealed partial class K2Process : IDisposable
         return $"K2Cluster {Name} ready: http://{addresses[0]}{grpc}, model {options.Name}{silo}, {served}";
     }
 
-    private static IEnumerable<string> ListensBeyondLoopback(K2Options options)
+    private static string ListensBeyondLoopback(K2Options options)
     {
+        List<string> addresses = [];
         if (!options.Http.IsLoopback)
-            yield return $"HTTP on {options.Http}";
+            addresses.Add($"HTTP on {options.Http}");
         if (options.Grpc is { IsLoopback: false })
-            yield return $"gRPC on {options.Grpc}";
+            addresses.Add($"gRPC on {options.Grpc}");
         if (!IPAddress.IsLoopback(options.Listen.Address))
-            yield return $"cluster traffic on {options.Listen}";
+            addresses.Add($"cluster traffic on {options.Listen}");
+        return addresses.Count > 0 ? string.Join(", ", addresses) : "none so far, every address is this machine's own";
     }
 
     private async Task LogProgressAsync(ReadinessGate gate, CancellationToken ready)
@@ -265,7 +287,7 @@ internal sealed partial class K2Process : IDisposable
         writer.Flush();
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "--insecure: no TLS and no keys; whoever reaches these ports can use them: {Addresses}")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "--insecure: no TLS and no keys, so whoever reaches an address can use it: {Addresses}")]
     private static partial void LogInsecure(ILogger logger, string addresses);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Not ready: {Reason}")]
@@ -273,6 +295,9 @@ internal sealed partial class K2Process : IDisposable
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Stopping")]
     private static partial void LogStopping(ILogger logger);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Not all parts stopped in order")]
+    private static partial void LogStoppedHalfway(ILogger logger, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "Failed")]
     private static partial void LogFailed(ILogger logger, Exception exception);
