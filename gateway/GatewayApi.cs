@@ -1,0 +1,35 @@
+using K2Cluster.Gateway.Grpc;
+using K2Cluster.Gateway.OpenAi;
+using K2Cluster.Gateway.Serving;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+
+namespace K2Cluster.Gateway;
+
+/// <summary>Both APIs of a gateway, over one <see cref="ModelGate"/>.</summary>
+internal static class GatewayApi
+{
+    /// <summary>Clients connected at once; one more is turned away. Each may hold a body of <see cref="JsonBody.MaxBytes"/>.</summary>
+    private const int MaxConnections = 4096;
+
+    public static void AddGatewayApi(this WebApplicationBuilder builder, ModelGate gate)
+    {
+        builder.Services.AddSingleton(gate);
+        builder.Services.AddSingleton(TimeProvider.System);
+        builder.Services.AddGrpcApi();
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            KestrelServerLimits limits = kestrel.Limits;
+            limits.MaxRequestBodySize = JsonBody.MaxBytes;
+            limits.MaxConcurrentConnections = MaxConnections;
+            limits.RequestHeadersTimeout = TimeSpan.FromSeconds(15);
+            // Slow senders and slow readers lose their connection: Kestrel's 240 bytes a second after 5 s of grace.
+        });
+    }
+
+    public static void MapGatewayApi(this WebApplication app)
+    {
+        app.UseMiddleware<ErrorMiddleware>();
+        app.MapOpenAi();
+        app.MapGrpcApi();
+    }
+}

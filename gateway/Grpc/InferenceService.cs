@@ -1,0 +1,159 @@
+using Grpc.Core;
+using K2Cluster.Gateway.Serving;
+using K2Cluster.Protocol.V1;
+using K2Cluster.Text;
+using K2Cluster.Text.Output;
+
+namespace K2Cluster.Gateway.Grpc;
+
+/// <summary>k2cluster.v1.Inference, over the same serving layer as the HTTP API.</summary>
+internal sealed class InferenceService(ModelGate gate, TimeProvider time) : Inference.InferenceBase
+{
+    public override async Task Generate(GenerateRequest request, IServerStreamWriter<GenerateEvent> responseStream, ServerCallContext context)
+    {
+        using RequestScope scope = new("grpc.generate");
+        await RunAsync(scope, async () =>
+        {
+            ServedModel model = Admit(request.Model, request.Generated);
+            GenerationSettings settings = RequestMapping.Settings(request.Options, context.Deadline, time);
+            Prompt prompt = request.PromptCase switch
+            {
+                GenerateRequest.PromptOneofCase.Text => new Prompt(request.Text, null, "text"),
+                GenerateRequest.PromptOneofCase.TokenIds => new Prompt(null, RequestMapping.Ids(request.TokenIds.Ids, "token_ids"), "token_ids"),
+                _ => throw RequestException.Invalid("prompt", "A prompt is required: 'text' or 'token_ids'."),
+            };
+            GenerationJob job = new Admission(model).Completion("gen-" + Guid.NewGuid().ToString("N"), prompt, settings);
+            EventWriter<GenerateEvent> events = new(settings.ReturnTokenIds, responseStream, message => message.TokenIds);
+            await StreamAsync(scope, model, job, settings, events,
+                started => new GenerateEvent { Started = started },
+                delta => new GenerateEvent { Text = delta.Text },
+                finished => new GenerateEvent { Finished = finished },
+                context.CancellationToken);
+        });
+    }
+
+    public override async Task Chat(ChatRequest request, IServerStreamWriter<ChatEvent> responseStream, ServerCallContext context)
+    {
+        using RequestScope scope = new("grpc.chat");
+        await RunAsync(scope, async () =>
+        {
+            ServedModel model = Admit(request.Model, request.Generated);
+            GenerationSettings settings = RequestMapping.Settings(request.Options, context.Deadline, time);
+            Conversation given = request.Conversation ?? throw RequestException.Invalid("conversation", "'conversation' is required.");
+            ChatConversation conversation = RequestMapping.Chat(given, addGenerationPrompt: true);
+            GenerationJob job = new Admission(model).Chat("chat-" + Guid.NewGuid().ToString("N"), conversation, given.ToolChoice != ToolChoice.None, settings);
+            EventWriter<ChatEvent> events = new(settings.ReturnTokenIds, responseStream, message => message.TokenIds);
+            await StreamAsync(scope, model, job, settings, events,
+                started => new ChatEvent { Started = started },
+                Event,
+                finished => new ChatEvent { Finished = finished },
+                context.CancellationToken);
+        });
+    }
+
+    public override Task<TokenizeResponse> Tokenize(TokenizeRequest request, ServerCallContext context)
+    {
+        ServedModel model = gate.Loaded;
+        model.CheckName(Named(request.Model));
+        Admission admission = new(model);
+        int[] ids = request.InputCase switch
+        {
+            TokenizeRequest.InputOneofCase.Text => admission.Encode(request.Text, "text"),
+            TokenizeRequest.InputOneofCase.Conversation => admission.Render(RequestMapping.Chat(request.Conversation, !request.OmitGenerationPrompt)),
+            _ => throw RequestException.Invalid("input", "An input is required: 'text' or 'conversation'."),
+        };
+        TokenizeResponse response = new();
+        response.TokenIds.AddRange(ids.Select(id => (uint)id));
+        return Task.FromResult(response);
+    }
+
+    public override Task<DetokenizeResponse> Detokenize(DetokenizeRequest request, ServerCallContext context)
+    {
+        ServedModel model = gate.Loaded;
+        model.CheckName(Named(request.Model));
+        string text = new Admission(model).Decode(RequestMapping.Ids(request.TokenIds, "token_ids"), "token_ids");
+        return Task.FromResult(new DetokenizeResponse { Text = text });
+    }
+
+    public override Task<ListModelsResponse> ListModels(ListModelsRequest request, ServerCallContext context)
+    {
+        ServedModel model = gate.Loaded;
+        return Task.FromResult(new ListModelsResponse
+        {
+            Models =
+            {
+                new Model
+                {
+                    Name = model.Name,
+                    MaxContext = (uint)model.Engine.MaxContext,
+                    VocabularySize = (uint)model.Engine.VocabularySize,
+                    HasTokenizer = model.Tokenizer is not null,
+                },
+            },
+        });
+    }
+
+    private static async Task RunAsync(RequestScope scope, Func<Task> run)
+    {
+        try
+        {
+            await run();
+        }
+        catch (Exception error)
+        {
+            scope.Failed(error);
+            throw;
+        }
+    }
+
+    private static async Task StreamAsync<T>(
+        RequestScope scope,
+        ServedModel model,
+        GenerationJob job,
+        GenerationSettings settings,
+        EventWriter<T> events,
+        Func<Started, T> started,
+        Func<OutputDelta, T> delta,
+        Func<Finished, T> finished,
+        CancellationToken cancellationToken)
+        where T : class, new()
+    {
+        scope.Admitted(model.Name, [job]);
+        bool begun = false;
+        await foreach (JobStep step in new JobRunner(model).RunAsync(job, cancellationToken))
+        {
+            scope.Seen(step);
+            if (!begun)
+            {
+                begun = true;
+                await events.WriteAsync(started(RequestMapping.Started(model, job, settings)), cancellationToken);
+            }
+
+            events.Add(step.Token);
+            foreach (OutputDelta piece in step.Deltas)
+                await events.WriteAsync(delta(piece), cancellationToken);
+            if (step.End is { } end)
+                await events.WriteAsync(finished(RequestMapping.Finished(end)), cancellationToken);
+            else if (settings.ReturnTokenIds && step.Deltas.Count == 0)
+                await events.WriteAsync(new T(), cancellationToken);
+        }
+    }
+
+    private static ChatEvent Event(OutputDelta delta) => delta.Kind switch
+    {
+        OutputKind.Reasoning => new ChatEvent { Reasoning = delta.Text },
+        OutputKind.Content => new ChatEvent { Content = delta.Text },
+        OutputKind.ToolCall => new ChatEvent { ToolCall = new ToolCallStart { Index = (uint)delta.Index, Id = delta.Id, Name = delta.Name } },
+        _ => new ChatEvent { ToolArguments = new ToolArguments { Index = (uint)delta.Index, Text = delta.Text } },
+    };
+
+    private static string? Named(string model) => model.Length == 0 ? null : model;
+
+    private ServedModel Admit(string name, Protocol.V1.TokenIds? generated)
+    {
+        ServedModel model = gate.Ready;
+        model.CheckName(Named(name));
+        return generated is null ? model
+            : throw new RequestException(RequestFault.Unsupported, "'generated': this gateway cannot go on with an answer that was begun before.", "generated", "unsupported_parameter");
+    }
+}

@@ -1,0 +1,129 @@
+using K2Cluster.Engine;
+using K2Cluster.Text;
+
+namespace K2Cluster.Gateway.Serving;
+
+/// <summary>Turns what either API read into jobs that the engine takes, or says what is wrong.</summary>
+internal sealed class Admission(ServedModel model)
+{
+    /// <summary>Most stop strings, and most characters in one.</summary>
+    public const int MaxStops = 16;
+
+    private const int MaxStopLength = 1024;
+
+    /// <summary>OpenAI's default for raw completions.</summary>
+    private const int DefaultCompletionTokens = 16;
+
+    public static readonly TimeSpan DefaultTimeLimit = TimeSpan.FromMinutes(10);
+
+    public static readonly TimeSpan MaxTimeLimit = TimeSpan.FromHours(1);
+
+    public ServedModel Model { get; } = model;
+
+    /// <summary>An answer to a conversation.</summary>
+    public GenerationJob Chat(string id, ChatConversation conversation, bool allowToolCalls, GenerationSettings settings)
+    {
+        int[] prompt = Render(conversation);
+        return Job(id, prompt, "messages", allowToolCalls ? AnswerKind.Message : AnswerKind.MessageWithoutTools, settings);
+    }
+
+    /// <summary>A continuation of text or ids.</summary>
+    public GenerationJob Completion(string id, Prompt prompt, GenerationSettings settings)
+    {
+        if (Model.Tokenizer is null && !settings.ReturnTokenIds)
+            Model.TokenizerFor("return_token_ids");
+        if (prompt.Ids is { } given)
+            CheckIds(given, prompt.Parameter);
+        ReadOnlyMemory<int> ids = prompt.Ids ?? Encode(prompt.Text!, prompt.Parameter);
+        AnswerKind kind = Model.Tokenizer is null ? AnswerKind.Tokens : AnswerKind.Text;
+        return Job(id, ids, prompt.Parameter, kind, settings with { MaxTokens = settings.MaxTokens ?? DefaultCompletionTokens });
+    }
+
+    /// <summary>The prompt of a conversation, its historical tool call ids as the model knows them.</summary>
+    public int[] Render(ChatConversation conversation)
+    {
+        K2Tokenizer tokenizer = Model.TokenizerFor("messages");
+        if (conversation.Messages.Count == 0)
+            throw RequestException.Invalid("messages", "'messages' is empty; a conversation needs at least one message.");
+        return ChatTemplate.Encode(conversation with { Messages = ToolCallIds.Normalise(conversation.Messages) }, tokenizer);
+    }
+
+    /// <summary>The ids of a raw prompt, in which the names of special tokens become control tokens.</summary>
+    public int[] Encode(string text, string parameter) => [.. Model.TokenizerFor(parameter).Encode(text, parseSpecial: true)];
+
+    /// <summary>The text of ids.</summary>
+    public string Decode(int[] ids, string parameter)
+    {
+        K2Tokenizer tokenizer = Model.TokenizerFor(parameter);
+        CheckIds(ids, parameter);
+        return tokenizer.Decode(ids);
+    }
+
+    private void CheckIds(ReadOnlyMemory<int> ids, string parameter)
+    {
+        ReadOnlySpan<int> span = ids.Span;
+        for (int i = 0; i < span.Length; i++)
+        {
+            if ((uint)span[i] >= (uint)Model.Engine.VocabularySize)
+                throw RequestException.Invalid($"{parameter}[{i}]", $"'{parameter}[{i}]' is {span[i]}; the vocabulary has ids 0 to {Model.Engine.VocabularySize - 1}.");
+        }
+    }
+
+    private GenerationJob Job(string id, ReadOnlyMemory<int> prompt, string parameter, AnswerKind kind, GenerationSettings settings)
+    {
+        CheckSettings(settings);
+        int context = Model.Engine.MaxContext;
+        if (prompt.IsEmpty)
+            throw RequestException.Invalid(parameter, $"'{parameter}' is empty; the prompt needs at least one token.");
+        int left = context - prompt.Length;
+        if (left < (settings.MaxTokens ?? 1))
+        {
+            long asked = (long)prompt.Length + (settings.MaxTokens ?? 1);
+            throw RequestException.Invalid(
+                left < 1 ? parameter : "max_tokens",
+                $"This model's maximum context length is {context} tokens, but {asked} were asked for: {prompt.Length} in '{parameter}' and {(settings.MaxTokens is null ? "at least 1" : settings.MaxTokens)} to generate.",
+                "context_length_exceeded");
+        }
+
+        return new GenerationJob
+        {
+            Kind = kind,
+            Stops = settings.Stops,
+            Generation = new GenerationRequest
+            {
+                Id = id,
+                Prompt = prompt,
+                MaxTokens = settings.MaxTokens ?? left,
+                Sampling = new SamplingParameters(
+                    (float)(settings.Temperature ?? Model.DefaultTemperature),
+                    (float)(settings.TopP ?? Model.DefaultTopP),
+                    settings.Seed ?? (ulong)Random.Shared.NextInt64()),
+                StopTokens = settings.IgnoreEos ? [] : Model.StopTokens,
+                TimeLimit = settings.TimeLimit ?? DefaultTimeLimit,
+            },
+        };
+    }
+
+    private void CheckSettings(GenerationSettings settings)
+    {
+        if (settings.MaxTokens is < 1)
+            throw RequestException.Invalid("max_tokens", $"'max_tokens' is {settings.MaxTokens}; it must be at least 1.");
+        if (settings.Temperature is { } temperature && !(temperature >= 0 && temperature <= 2))
+            throw RequestException.Invalid("temperature", $"'temperature' is {temperature}; it must be 0 to 2.");
+        // Checked as the engine will see it: the smallest doubles are 0 in single precision.
+        if (settings.TopP is { } topP && !((float)topP > 0 && topP <= 1))
+            throw RequestException.Invalid("top_p", $"'top_p' is {topP}; it must be above 0 and at most 1.");
+        if (settings.TimeLimit is { } limit && !(limit > TimeSpan.Zero && limit <= MaxTimeLimit))
+            throw RequestException.Invalid("timeout", $"'timeout' is {limit.TotalSeconds:0.###} s; it must be above 0 and at most {MaxTimeLimit.TotalSeconds:0}.");
+        if (settings.Stops.Count == 0)
+            return;
+        Model.TokenizerFor("stop");
+        if (settings.Stops.Count > MaxStops)
+            throw RequestException.Invalid("stop", $"'stop' has {settings.Stops.Count} strings; at most {MaxStops} are taken.");
+        for (int i = 0; i < settings.Stops.Count; i++)
+        {
+            if (settings.Stops[i].Length is 0 or > MaxStopLength)
+                throw RequestException.Invalid($"stop[{i}]", $"'stop[{i}]' has {settings.Stops[i].Length} characters; it must have 1 to {MaxStopLength}.");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+using System.Runtime.CompilerServices;
+using System.Threading.Channels;
+using K2Cluster.Engine;
+using K2Cluster.Text.Output;
+
+namespace K2Cluster.Gateway.Serving;
+
+/// <summary>Runs jobs on the engine. Every API and every shape of answer is a fold of the steps that come out here.</summary>
+internal sealed class JobRunner(ServedModel model)
+{
+    /// <summary>Steps of one answer that a slow client may leave unread before its siblings wait, too.</summary>
+    private const int MergedSteps = 64;
+
+    /// <summary>Submits a job and gives its steps. Leaving the loop, or cancelling, ends its work in the engine.</summary>
+    /// <exception cref="RequestException">The queue is full, the time limit passed, the engine stops or failed.</exception>
+    public async IAsyncEnumerable<JobStep> RunAsync(GenerationJob job, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        AnswerText text = new(job.Kind, model.Tokenizer, job.Stops);
+        List<OutputDelta> deltas = [];
+        int completion = 0;
+        using CancellationTokenSource work = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        await using IAsyncEnumerator<GeneratedToken> tokens = Submit(job.Generation, work.Token).GetAsyncEnumerator(work.Token);
+        while (await NextAsync(tokens))
+        {
+            (int token, FinishReason? finish) = tokens.Current;
+            completion++;
+            deltas.Clear();
+            // The token that ends a text is not part of it.
+            if (finish != FinishReason.Stop)
+                text.Append(token, deltas);
+            if (finish is not null && text.Stop is null)
+                text.Finish(deltas);
+
+            JobEnd? end = null;
+            if (finish is not null || text.Stop is not null)
+            {
+                EndReason reason = text.Stop is null && finish == FinishReason.Length ? EndReason.Length
+                    : text.Stop is null && text.HasToolCalls ? EndReason.ToolCalls : EndReason.Stop;
+                end = new JobEnd(reason, new TokenUsage(job.Generation.Prompt.Length, completion, text.ReasoningTokens), text.Stop);
+                // Before the last step is handed on: a slow client must not keep a stopped job's pages.
+                if (finish is null)
+                    await work.CancelAsync();
+            }
+
+            yield return new JobStep(token, deltas.Count == 0 ? [] : [.. deltas], end);
+            if (end is not null)
+                yield break;
+        }
+
+        throw new RequestException(RequestFault.Failed, "The engine ended the answer without saying why.", code: "internal_error");
+    }
+
+    /// <summary>Runs several jobs together; their steps come with the job's index, in order for each.</summary>
+    /// <exception cref="RequestException">One of them failed; the others are then cancelled.</exception>
+    public async IAsyncEnumerable<(int Index, JobStep Step)> RunAsync(IReadOnlyList<GenerationJob> jobs, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        if (jobs.Count == 1)
+        {
+            await foreach (JobStep step in RunAsync(jobs[0], cancellationToken))
+                yield return (0, step);
+            yield break;
+        }
+
+        using CancellationTokenSource work = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        Channel<(int, JobStep)> steps = Channel.CreateBounded<(int, JobStep)>(MergedSteps);
+        Task running = RunAllAsync(jobs, steps.Writer, work);
+        try
+        {
+            await foreach ((int, JobStep) step in steps.Reader.ReadAllAsync(cancellationToken))
+                yield return step;
+        }
+        finally
+        {
+            await work.CancelAsync();
+            await running;
+        }
+    }
+
+    private async Task RunAllAsync(IReadOnlyList<GenerationJob> jobs, ChannelWriter<(int, JobStep)> steps, CancellationTokenSource work)
+    {
+        Exception? failure = null;
+        await Task.WhenAll(jobs.Select(async (job, index) =>
+        {
+            try
+            {
+                await foreach (JobStep step in RunAsync(job, work.Token))
+                    await steps.WriteAsync((index, step), work.Token);
+            }
+            catch (Exception error)
+            {
+                // The first failure is the reader's; those that follow from cancelling the others are not.
+                Interlocked.CompareExchange(ref failure, error, null);
+                await work.CancelAsync();
+            }
+        }));
+        steps.Complete(failure);
+    }
+
+    private IAsyncEnumerable<GeneratedToken> Submit(GenerationRequest request, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return model.Engine.GenerateAsync(request, cancellationToken);
+        }
+        catch (ArgumentException error)
+        {
+            // Admission has checked what it knows of; what only the engine knows is the request's fault all the same.
+            throw new RequestException(RequestFault.Invalid, error.Message);
+        }
+        catch (Exception error) when (Translated(error) is { } translated)
+        {
+            throw translated;
+        }
+    }
+
+    private static async ValueTask<bool> NextAsync(IAsyncEnumerator<GeneratedToken> tokens)
+    {
+        try
+        {
+            return await tokens.MoveNextAsync();
+        }
+        catch (Exception error) when (Translated(error) is { } translated)
+        {
+            throw translated;
+        }
+    }
+
+    private static RequestException? Translated(Exception error) => error switch
+    {
+        EngineBusyException busy => new RequestException(RequestFault.Busy, busy.Message, code: "queue_full") { RetryAfter = busy.RetryAfter },
+        GenerationException { Failure: GenerationFailure.TimedOut } => new RequestException(RequestFault.TimedOut, error.Message, code: "timeout"),
+        GenerationException { Failure: GenerationFailure.Stopped } => new RequestException(RequestFault.NotReady, error.Message, code: "stopping"),
+        GenerationException => new RequestException(RequestFault.Failed, error.Message, code: "generation_failed"),
+        _ => null,
+    };
+}

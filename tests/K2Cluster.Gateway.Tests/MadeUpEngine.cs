@@ -1,0 +1,75 @@
+using System.Runtime.CompilerServices;
+using K2Cluster.Engine;
+
+namespace K2Cluster.Gateway.Tests;
+
+/// <summary>An engine whose tokens a test writes; counts what is begun and ended.</summary>
+internal sealed class MadeUpEngine : IEngine
+{
+    private readonly TaskCompletionSource<bool> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public int MaxContext { get; init; } = 4096;
+
+    public int VocabularySize { get; init; } = 2048;
+
+    /// <summary>The tokens of a request; by default of its seed alone. Cut to MaxTokens and at stop tokens.</summary>
+    public Func<GenerationRequest, IEnumerable<int>>? Script { get; set; }
+
+    /// <summary>Thrown when a request is submitted.</summary>
+    public Exception? Refusal { get; set; }
+
+    /// <summary>Thrown in place of the end, or of the token with this index.</summary>
+    public Exception? Failure { get; set; }
+
+    public int FailureAt { get; set; } = int.MaxValue;
+
+    /// <summary>After this many tokens the engine waits until it is cancelled.</summary>
+    public int HangAfter { get; set; } = int.MaxValue;
+
+    public List<GenerationRequest> Requests { get; } = [];
+
+    /// <summary>Ends with the first request: whether it was ended by cancellation.</summary>
+    public Task<bool> Ended => _ended.Task;
+
+    public IAsyncEnumerable<GeneratedToken> GenerateAsync(GenerationRequest request, CancellationToken cancellationToken = default)
+    {
+        lock (Requests)
+            Requests.Add(request);
+        return Refusal is null ? RunAsync(request, cancellationToken) : throw Refusal;
+    }
+
+    private async IAsyncEnumerable<GeneratedToken> RunAsync(GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        try
+        {
+            int count = 0;
+            int most = Math.Min(request.MaxTokens, MaxContext - request.Prompt.Length);
+            foreach (int token in Script?.Invoke(request) ?? Drawn(request.Sampling.Seed))
+            {
+                if (count == HangAfter)
+                    await Task.Delay(Timeout.Infinite, cancellationToken);
+                if (count == FailureAt)
+                    throw Failure!;
+                await Task.Yield();
+                cancellationToken.ThrowIfCancellationRequested();
+                FinishReason? finish = request.StopTokens.Contains(token) ? FinishReason.Stop : ++count == most ? FinishReason.Length : null;
+                yield return new GeneratedToken(token, finish);
+                if (finish is not null)
+                    yield break;
+            }
+
+            throw Failure ?? new InvalidOperationException("The script ended before the request.");
+        }
+        finally
+        {
+            _ended.TrySetResult(cancellationToken.IsCancellationRequested);
+        }
+    }
+
+    private IEnumerable<int> Drawn(ulong seed)
+    {
+        Random random = new((int)seed);
+        while (true)
+            yield return random.Next(VocabularySize);
+    }
+}
