@@ -112,9 +112,14 @@ public static class ReproducibleMath
         // The first product is exact under fma: the difference is a multiple of 2^−52 (or of x's own last bit) below 1.
         double n = Math.Round(x * 6.36619772367581382433e-01, MidpointRounding.ToEven);
         double first = Math.FusedMultiplyAdd(-n, HalfPi1, x);
-        r = Math.FusedMultiplyAdd(-n, HalfPi2, first);
-        tail = Math.FusedMultiplyAdd(-n, HalfPi2, first - r);
-        tail = Math.FusedMultiplyAdd(-n, HalfPi3, tail);
+        double second = n * HalfPi2;
+        double secondError = Math.FusedMultiplyAdd(n, HalfPi2, -second);
+        r = first - second;
+
+        // What that difference lost (Knuth), so that multiples of π/2, where it cancels, keep all their bits.
+        double back = r - first;
+        double differenceError = first - (r - back) - (second + back);
+        tail = Math.FusedMultiplyAdd(-n, HalfPi3, differenceError - secondError);
         return (int)((long)n & 3);
     }
 
