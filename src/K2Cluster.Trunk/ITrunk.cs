@@ -1,5 +1,3 @@
-using K2Cluster.Kernels.Experts;
-
 namespace K2Cluster.Trunk;
 
 /// <summary>
@@ -28,6 +26,8 @@ public interface ITrunk : IDisposable
 
     /// <summary>
     /// Runs <paramref name="layers"/> for the batch. When the range ends with the last layer, the result holds the logits.
+    /// A range that begins at 0 starts the step; another goes on with the statuses that <paramref name="result"/> has from the
+    /// range before, so that a sequence that left the step stays out of it. Page copies are made in the layers of the range.
     /// A sequence whose rows were not all answered by the experts gets their status; its KV beyond the positions it had
     /// before the step is undefined and is written again when it is replayed.
     /// </summary>
@@ -38,41 +38,4 @@ public interface ITrunk : IDisposable
 
     /// <summary>Sets the rows that the next <see cref="Run"/> of a range that does not begin at 0 starts from.</summary>
     void WriteRows(ReadOnlySpan<float> source);
-}
-
-/// <summary>What a step gave. Reused from step to step.</summary>
-public sealed class TrunkResult
-{
-    private float[] _logits = [];
-    private int _logitRows;
-    private int _vocabularySize;
-
-    /// <summary>Status of each sequence of the batch, in its order.</summary>
-    public List<RowStatus> Statuses { get; } = [];
-
-    /// <summary>Why the first sequence that is not Done is not, in words.</summary>
-    public string? Problem { get; set; }
-
-    /// <summary>Number of rows that asked for logits.</summary>
-    public int LogitRows => _logitRows;
-
-    /// <summary>FP32 logits of the i-th row that asked for them, in row order. Undefined when its sequence is not Done.</summary>
-    public Span<float> Logits(int index)
-    {
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)index, (uint)_logitRows);
-        return _logits.AsSpan(index * _vocabularySize, _vocabularySize);
-    }
-
-    /// <summary>Makes room for a step; called by the trunk.</summary>
-    public void Reset(int sequences, int logitRows, int vocabularySize)
-    {
-        Statuses.Clear();
-        for (int i = 0; i < sequences; i++)
-            Statuses.Add(RowStatus.Done);
-        Problem = null;
-        _logitRows = logitRows;
-        _vocabularySize = vocabularySize;
-        if (_logits.Length < logitRows * vocabularySize)
-            _logits = GC.AllocateUninitializedArray<float>(logitRows * vocabularySize);
-    }
 }

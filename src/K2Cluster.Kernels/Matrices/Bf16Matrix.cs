@@ -88,6 +88,18 @@ public sealed unsafe class Bf16Matrix : IDisposable
         GC.KeepAlive(this);
     }
 
+    /// <summary>A row's BF16 bits, as they were set: for an embedding that is also the head.</summary>
+    public void GetRow(int row, Span<ushort> destination)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)row, (uint)Rows);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(destination.Length, Columns);
+        ObjectDisposedException.ThrowIf(_memory.IsClosed, this);
+        uint* source = Block(row / BlockRows) + row % BlockRows;
+        for (int k = 0; k < destination.Length; k++)
+            destination[k] = (ushort)(source[(long)(k / 2) * BlockRows] >> (16 * (k % 2)));
+        GC.KeepAlive(this);
+    }
+
     /// <summary>
     /// output[i × outputStride + r] = Σ over k of W[r, k] × input[i × inputStride + k] for the <paramref name="count"/> rows
     /// of the input: FP32, one fused multiply-add per k, in the order of k from zero. The bits of a row depend on that row only.

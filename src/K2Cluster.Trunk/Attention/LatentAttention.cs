@@ -1,0 +1,152 @@
+using K2Cluster.Checkpoint;
+using K2Cluster.Kernels.Compute;
+using K2Cluster.Kernels.Lanes;
+using K2Cluster.Kernels.Matrices;
+using K2Cluster.Trunk.Rows;
+using K2Cluster.Trunk.Steps;
+using K2Cluster.Trunk.Weights;
+
+namespace K2Cluster.Trunk.Attention;
+
+/// <summary>
+/// Multi-head latent attention in the absorbed form, for every row alike: queries are taken to the latent space of the
+/// cache, where all heads share one key and value per token. Works on blocks of rows, so that its buffers stay small.
+/// </summary>
+internal sealed unsafe class LatentAttention : IDisposable
+{
+    private readonly ModelConfig _config;
+    private readonly CpuCompute _compute;
+    private readonly KvMemory _memory;
+    private readonly RowGroup[] _groups = new RowGroup[RowBlock.Rows];
+    private readonly RowBuffer _normed;
+    private readonly RowBuffer _queryDown;
+    private readonly RowBuffer _queries;
+    private readonly RowBuffer _kvDown;
+    private readonly RowBuffer _latentQueries;
+    private readonly RowBuffer _latentOutputs;
+    private readonly RowBuffer _partials;
+    private readonly RowBuffer _values;
+    private readonly RowBuffer _output;
+
+    public LatentAttention(ModelConfig config, CpuCompute compute, KvMemory memory)
+    {
+        _config = config;
+        _compute = compute;
+        _memory = memory;
+        _normed = new RowBuffer(RowBlock.Rows, config.HiddenSize);
+        _queryDown = new RowBuffer(RowBlock.Rows, config.QueryLoraRank ?? 0);
+        _queries = new RowBuffer(RowBlock.Rows, config.HeadCount * config.QkHeadDim);
+        _kvDown = new RowBuffer(RowBlock.Rows, config.KvLoraRank + config.QkRopeHeadDim);
+        _latentQueries = new RowBuffer(RowBlock.Rows, config.HeadCount * memory.TokenWidth);
+        _latentOutputs = new RowBuffer(RowBlock.Rows, config.HeadCount * memory.LatentWidth);
+        _partials = new RowBuffer(RowBlock.Rows, config.HeadCount * memory.LatentWidth);
+        _values = new RowBuffer(RowBlock.Rows, config.HeadCount * config.ValueHeadDim);
+        _output = new RowBuffer(RowBlock.Rows, config.HiddenSize);
+    }
+
+    /// <summary>rows = rows + attention(norm(rows)), and the rows' own latents into the cache.</summary>
+    /// <param name="weights">The layer.</param>
+    /// <param name="layer">From 0 at the memory's first layer.</param>
+    /// <param name="step">The rows.</param>
+    /// <param name="firstRow">First row of the block.</param>
+    /// <param name="count">At most <see cref="RowBlock.Rows"/>.</param>
+    public void Run(LayerWeights weights, int layer, StepRows step, int firstRow, int count)
+    {
+        AttentionWeights attention = weights.Attention;
+        float* hidden = step.Hidden.Row(firstRow);
+        int hiddenSize = _config.HiddenSize;
+        float epsilon = (float)_config.RmsNormEpsilon;
+
+        _compute.RunRows(new NormWork(hidden, hiddenSize, weights.InputNorm, epsilon, _normed.Row(0), hiddenSize), count, hiddenSize);
+        RowBuffer queryInput = _normed;
+        if (attention.QueryDown is not null)
+        {
+            queryInput = _queryDown;
+            int rank = _queryDown.Width;
+            attention.QueryDown.Multiply(_compute, _normed, _queryDown, count);
+            _compute.RunRows(new NormWork(_queryDown.Row(0), rank, attention.QueryNorm!, epsilon, _queryDown.Row(0), rank), count, rank);
+        }
+
+        attention.Query.Multiply(_compute, queryInput, _queries, count);
+        attention.KvDown.Multiply(_compute, _normed, _kvDown, count);
+        _compute.RunRows(new NormWork(_kvDown.Row(0), _kvDown.Width, attention.KvNorm, epsilon, _kvDown.Row(0), _kvDown.Width), count, _config.KvLoraRank);
+
+        _compute.RunRows(new RotaryWork(_config, _memory, layer, step, firstRow, _kvDown, _queries, _latentQueries), count, _queries.Width);
+        MultiplyHeads(attention.KeyUp, _queries.Row(0), _config.QkHeadDim, _queries.Width, _latentQueries.Row(0), _memory.TokenWidth, _latentQueries.Width, count);
+        Attend(layer, step, firstRow, count);
+        MultiplyHeads(attention.ValueUp, _latentOutputs.Row(0), _memory.LatentWidth, _latentOutputs.Width, _values.Row(0), _config.ValueHeadDim, _values.Width, count);
+
+        attention.Output.Multiply(_compute, _values, _output, count);
+        _compute.RunRows(new AddWork(_output.Row(0), hidden, hiddenSize), count, hiddenSize);
+    }
+
+    public void Dispose()
+    {
+        _normed.Dispose();
+        _queryDown.Dispose();
+        _queries.Dispose();
+        _kvDown.Dispose();
+        _latentQueries.Dispose();
+        _latentOutputs.Dispose();
+        _partials.Dispose();
+        _values.Dispose();
+        _output.Dispose();
+    }
+
+    private void Attend(int layer, StepRows step, int firstRow, int count)
+    {
+        int groups = 0;
+        for (int row = 0; row < count;)
+        {
+            int sequence = step.Sequences[firstRow + row];
+            int size = 1;
+            while (size < RowGroup.MaxRows && row + size < count && step.Sequences[firstRow + row + size] == sequence)
+                size++;
+            if (step.IsSequenceLive(sequence))
+                _groups[groups++] = new RowGroup(row, size, step.Positions[firstRow + row], step.FirstPages[firstRow + row]);
+            row += size;
+        }
+
+        AttentionWork work = new()
+        {
+            Memory = _memory,
+            Layer = layer,
+            Groups = _groups,
+            PageTable = step.PageTable,
+            Heads = _config.HeadCount,
+            SoftmaxScale = step.SoftmaxScale,
+            Queries = _latentQueries.Row(0),
+            Outputs = _latentOutputs.Row(0),
+            Partials = _partials.Row(0),
+        };
+        _compute.Run(work, groups * work.HeadGroups);
+    }
+
+    /// <summary>One product per head; the heads side by side on the threads.</summary>
+    private void MultiplyHeads(
+        Bf16Matrix[] matrices, float* input, int inputHeadStride, int inputStride, float* output, int outputHeadStride, int outputStride, int count)
+    {
+        const long SmallWork = 64 * 1024;
+        bool isSmall = (long)matrices.Length * matrices[0].Rows * matrices[0].Columns * count < SmallWork;
+        HeadWork work = new(_compute, matrices, input, inputHeadStride, inputStride, output, outputHeadStride, outputStride, count, isSmall ? 1 : matrices.Length);
+        _compute.Run(work, work.Parts);
+    }
+
+    private readonly struct HeadWork(
+        CpuCompute compute, Bf16Matrix[] matrices, float* input, int inputHeadStride, int inputStride, float* output, int outputHeadStride, int outputStride, int count, int parts) : ICpuWork
+    {
+        public int Parts => parts;
+
+        public void Part<TLanes>(int part)
+            where TLanes : struct, ILanes<TLanes>
+        {
+            for (int head = part; head < matrices.Length; head += parts)
+            {
+                Bf16Matrix matrix = matrices[head];
+                ReadOnlySpan<float> from = new(input + ((nint)head * inputHeadStride), ((count - 1) * inputStride) + matrix.Columns);
+                Span<float> to = new(output + ((nint)head * outputHeadStride), ((count - 1) * outputStride) + matrix.Rows);
+                matrix.Multiply(compute, from, inputStride, to, outputStride, count);
+            }
+        }
+    }
+}
