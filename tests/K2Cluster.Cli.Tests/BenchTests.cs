@@ -45,11 +45,11 @@ public sealed class BenchTests
         Assert.Equal(0, report.Failed);
         Assert.Equal(30, report.OutputTokens);
         Assert.Equal(18, report.PromptTokens);
-        Assert.NotNull(report.TimeToFirstToken);
+        Assert.NotNull(report.TimeToFirstTokenMs);
         Assert.Equal(report.OutputTokens / report.Seconds, report.OutputTokensPerSecond, 1e-6);
         JsonNode json = JsonNode.Parse(report.ToJson())!;
         Assert.Equal(30, (long)json["output_tokens"]!);
-        Assert.Equal(report.TimeToFirstToken.P99, (double)json["time_to_first_token"]!["p99"]!);
+        Assert.Equal(report.TimeToFirstTokenMs.P99, (double)json["time_to_first_token_ms"]!["p99"]!);
     }
 
     [Fact]

@@ -50,20 +50,21 @@ internal static class BenchCommand
             throw new CommandException($"{options.Url}: {TerminalText.Of(failure.Message)}");
         }
 
-        console.Write(TableOf(report!));
+        console.WriteLine($"{TerminalText.Of(report!.Model)}: {report.Requests - report.Failed} requests, {report.Concurrency} at once, {report.OutputTokens:N0} tokens in {report.Seconds:N2} s");
+        console.Write(TableOf(report));
         if (file is not null)
-            await WriteAsync(file, report!);
-        return report!.Failed == 0 ? 0 : throw new CommandException($"{report.Failed} of {report.Requests} requests failed; the first: {bench.FirstFailure}");
+            await WriteAsync(file, report);
+        return report.Failed == 0 ? 0 : throw new CommandException($"{report.Failed} of {report.Requests} requests failed; the first: {bench.FirstFailure}");
     }
 
     private static Table TableOf(BenchReport report)
     {
-        Table table = new() { Border = TableBorder.Rounded, Title = new TableTitle(Markup.Escape($"{report.Model}: {report.Requests - report.Failed} requests, {report.Concurrency} at once, {report.OutputTokens:N0} tokens in {report.Seconds:N2} s")) };
+        Table table = new() { Border = TableBorder.Rounded };
         table.AddColumn("");
         foreach (string column in new[] { "mean", "p50", "p99" })
             table.AddColumn(new TableColumn(column).RightAligned());
-        Row("time to first token, ms", report.TimeToFirstToken);
-        Row("time per output token, ms", report.TimePerOutputToken);
+        Row("time to first token, ms", report.TimeToFirstTokenMs);
+        Row("time per output token, ms", report.TimePerOutputTokenMs);
         Row("tokens/s of a request", report.TokensPerSecond);
         table.AddRow("output tokens/s of all", report.OutputTokensPerSecond.ToString("N1"), "", "");
         return table;

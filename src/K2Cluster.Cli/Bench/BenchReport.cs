@@ -3,7 +3,7 @@ using System.Text.Json.Serialization;
 
 namespace K2Cluster.Cli;
 
-/// <summary>What a bench measured. Times in milliseconds; <see cref="TokensPerSecond"/> is of each request, after its first token.</summary>
+/// <summary>What a bench measured. <see cref="TokensPerSecond"/> is of each request, after its first token.</summary>
 internal sealed record BenchReport(
     string Url,
     string Model,
@@ -15,8 +15,8 @@ internal sealed record BenchReport(
     long OutputTokens,
     double Seconds,
     double OutputTokensPerSecond,
-    Spread? TimeToFirstToken,
-    Spread? TimePerOutputToken,
+    Spread? TimeToFirstTokenMs,
+    Spread? TimePerOutputTokenMs,
     Spread? TokensPerSecond)
 {
     public string ToJson() => JsonSerializer.Serialize(this, BenchReportJson.Default.BenchReport);
