@@ -76,8 +76,10 @@ public sealed class TensorCatalog
         if (lastLayer == _config.LayerCount)
         {
             bytes += Check(source, FinalNorm, [TensorType.BF16], hidden).ByteLength;
-            if (!_config.TieEmbeddings || firstLayer > 0)
+            if (!_config.TieEmbeddings)
                 bytes += CheckLinear(source, Head, _config.VocabularySize, hidden);
+            else if (firstLayer > 0)
+                bytes += Check(source, Head, [TensorType.BF16], _config.VocabularySize, hidden).ByteLength;
         }
 
         return bytes;

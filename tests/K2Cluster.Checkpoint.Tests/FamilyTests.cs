@@ -87,6 +87,22 @@ public sealed class FamilyTests
     }
 
     [Fact]
+    public void A_head_that_is_tied_is_the_embedding()
+    {
+        using TemporaryDirectory directory = Write(CheckpointShape.K2Thinking);
+        using ModelDirectory untied = ModelDirectory.Open(directory.Path);
+        long bytes = untied.Catalog.CheckTrunk(untied.Tensors, 0, 3);
+        long lastLayer = untied.Catalog.CheckTrunk(untied.Tensors, 2, 3);
+        EditConfig(directory, config => config["tie_word_embeddings"] = true);
+
+        using ModelDirectory model = ModelDirectory.Open(directory.Path);
+
+        Assert.Equal(model.Catalog.Embedding, model.Catalog.Head);
+        Assert.Equal(bytes - (256 * 64 * 2), model.Catalog.CheckTrunk(model.Tensors, 0, 3));
+        Assert.Equal(lastLayer, model.Catalog.CheckTrunk(model.Tensors, 2, 3));
+    }
+
+    [Fact]
     public void An_expert_that_is_half_INT4_is_refused()
     {
         using TemporaryDirectory directory = Write(CheckpointShape.K2Thinking);
