@@ -110,6 +110,10 @@ public sealed class GenerationEngine : IEngine, IAsyncDisposable
             // By the system's clock: this bounds the wait for a thread, whatever clock the requests go by.
             await _completion.Task.WaitAsync(_options.StopGrace + StepLimit).ConfigureAwait(false);
         }
+        catch (Exception) when (_completion.Task.IsFaulted)
+        {
+            // Completion tells; disposal has nothing to add.
+        }
         finally
         {
             await _timer.DisposeAsync().ConfigureAwait(false);

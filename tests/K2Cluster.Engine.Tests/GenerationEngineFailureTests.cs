@@ -177,4 +177,16 @@ public sealed class GenerationEngineFailureTests
         await parked.DisposeAsync().AsTask().WaitAsync(Requests.Patience);
         Assert.Equal(GenerationFailure.Stopped, (await Assert.ThrowsAsync<GenerationException>(() => running)).Failure);
     }
+
+    [Fact]
+    public async Task A_fault_of_the_engine_itself_ends_every_request_and_is_told()
+    {
+        FakeTrunk trunk = new() { Status = (_, _) => RowStatus.Unavailable };
+        await using GenerationEngine engine = new(trunk, time: new SteppingTime { Broken = new InvalidOperationException("no timer") });
+        GenerationException error = await Assert.ThrowsAsync<GenerationException>(() => engine.Collect(Requests.Make(1, 5, 5)));
+        Assert.Equal(GenerationFailure.Failed, error.Failure);
+        Assert.Contains("no timer", error.Message);
+        await Assert.ThrowsAsync<InvalidOperationException>(() => engine.Completion.WaitAsync(Requests.Patience));
+        Assert.Throws<GenerationException>(() => engine.GenerateAsync(Requests.Make(1, 5, 5)));
+    }
 }

@@ -5,6 +5,9 @@ internal sealed class SteppingTime : TimeProvider
 {
     private long _ticks;
 
+    /// <summary>Thrown by whoever sets a timer.</summary>
+    public Exception? Broken { get; set; }
+
     public override long TimestampFrequency => TimeSpan.TicksPerSecond;
 
     public override long GetTimestamp() => Interlocked.Read(ref _ticks);
@@ -18,6 +21,8 @@ internal sealed class SteppingTime : TimeProvider
     {
         public bool Change(TimeSpan dueTime, TimeSpan period)
         {
+            if (time.Broken is not null)
+                throw time.Broken;
             if (dueTime != Timeout.InfiniteTimeSpan)
             {
                 time.Advance(dueTime);
