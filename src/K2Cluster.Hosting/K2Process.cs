@@ -47,14 +47,16 @@ internal sealed partial class K2Process : IDisposable
     private readonly Action<WebApplicationBuilder, K2Options> _build;
     private readonly Action<WebApplication, K2Options>? _map;
     private readonly Type[] _knownFailures;
+    private readonly string _folder;
     private readonly TextWriter _output;
     private readonly TextWriter _error;
     private readonly CancellationTokenSource _stop = new();
     private ILogger _log = NullLogger.Instance;
 
-    public K2Process(K2Role role, Action<WebApplicationBuilder, K2Options> build, Action<WebApplication, K2Options>? map, IEnumerable<Type> knownFailures, TextWriter output, TextWriter error)
+    // folder is where appsettings.json is looked for.
+    public K2Process(K2Role role, Action<WebApplicationBuilder, K2Options> build, Action<WebApplication, K2Options>? map, IEnumerable<Type> knownFailures, string folder, TextWriter output, TextWriter error)
     {
-        (_role, _build, _map, _output, _error) = (role, build, map, output, error);
+        (_role, _build, _map, _folder, _output, _error) = (role, build, map, folder, output, error);
         _knownFailures = [.. KnownFailures, .. knownFailures];
     }
 
@@ -106,11 +108,18 @@ internal sealed partial class K2Process : IDisposable
     {
         // The empty builder: no file watchers, no event logs, no HTTPS, and nothing to look up that is not used.
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = $"K2Cluster.{_role}" });
-        builder.Configuration
-            .AddInMemoryCollection(LogLevels)
-            .AddJsonFile("appsettings.json", optional: true, reloadOnChange: false)
-            .AddEnvironmentVariables()
-            .Add(new K2CommandLineSource(values));
+        try
+        {
+            builder.Configuration
+                .AddInMemoryCollection(LogLevels)
+                .AddJsonFile(Path.Combine(_folder, "appsettings.json"), optional: true, reloadOnChange: false)
+                .AddEnvironmentVariables()
+                .Add(new K2CommandLineSource(values));
+        }
+        catch (InvalidDataException exception)
+        {
+            throw new K2OptionsException($"{Path.Combine(_folder, "appsettings.json")}: {exception.GetBaseException().Message}");
+        }
 
         K2Options options = new K2OptionsReader(builder.Configuration, _role).Read();
 

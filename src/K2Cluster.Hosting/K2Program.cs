@@ -27,7 +27,7 @@ public static class K2Program
     /// <param name="knownFailures">Further exceptions (with those derived from them) whose message is all that an operator needs.</param>
     public static async Task<int> RunAsync(string[] args, K2Role role, Action<WebApplicationBuilder, K2Options> build, Action<WebApplication, K2Options>? map = null, params Type[] knownFailures)
     {
-        using K2Process process = new(role, build, map, knownFailures, Console.Out, Console.Error);
+        using K2Process process = new(role, build, map, knownFailures, Directory.GetCurrentDirectory(), Console.Out, Console.Error);
 
         // The first signal stops in order, also during the start; the second one ends the process at once.
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, process.OnSignal);

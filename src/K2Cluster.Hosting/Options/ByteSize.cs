@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace K2Cluster.Hosting;
 
-/// <summary>Sizes as operators write them: "20GiB", "512 MiB", "1.5TB", "4096".</summary>
+/// <summary>Sizes as operators write them: "20GiB", "512 MiB", "1.5TB".</summary>
 internal static class ByteSize
 {
     public const string Allowed = "a number with B, KiB, MiB, GiB, TiB (powers of 1024) or KB, MB, GB, TB (powers of 1000), such as 20GiB";
@@ -17,7 +17,7 @@ internal static class ByteSize
     public static bool TryParse(string text, out long bytes)
     {
         ReadOnlySpan<char> number = text.AsSpan().Trim();
-        long unit = 1;
+        long unit = 0; // a number alone is refused: who writes --memory 20 does not mean bytes
         foreach ((string name, long size) in Units)
         {
             if (number.EndsWith(name, StringComparison.OrdinalIgnoreCase))
@@ -29,7 +29,7 @@ internal static class ByteSize
         }
 
         bytes = 0;
-        if (!decimal.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal value) || value > long.MaxValue / unit)
+        if (!decimal.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out decimal value) || unit == 0 || value > long.MaxValue / unit)
             return false;
         bytes = (long)(value * unit);
         return bytes > 0;

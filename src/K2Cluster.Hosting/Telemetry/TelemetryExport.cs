@@ -33,7 +33,7 @@ public static class TelemetryExport
                 metrics.AddMeter("Microsoft.Orleans");
                 metrics.AddAspNetCoreInstrumentation();
                 metrics.AddRuntimeInstrumentation();
-                metrics.AddView(K2Telemetry.ExpertTokens.Name, new MetricStreamConfiguration { CardinalityLimit = ExpertTokenStreams + 1 });
+                metrics.AddView("k2.expert.tokens", new MetricStreamConfiguration { CardinalityLimit = ExpertTokenStreams + 1 });
                 metrics.AddPrometheusExporter();
                 if (otlpMetrics)
                     metrics.AddOtlpExporter();
