@@ -14,6 +14,8 @@ internal static class GrpcApi
         services.AddGrpc(grpc =>
         {
             grpc.MaxReceiveMessageSize = JsonBody.MaxBytes;
+            // Else gRPC claims every path of two parts, and routing's 404 and 405 are no longer told apart.
+            grpc.IgnoreUnknownServices = true;
             grpc.Interceptors.Add<ErrorInterceptor>();
         });
         services.AddGrpcReflection();

@@ -1,3 +1,4 @@
+using Grpc.AspNetCore.Server;
 using K2Cluster.Gateway.Serving;
 
 namespace K2Cluster.Gateway.OpenAi;
@@ -8,7 +9,7 @@ internal sealed partial class ErrorMiddleware(RequestDelegate next, ILogger<Erro
     public async Task InvokeAsync(HttpContext http)
     {
         // gRPC has its own.
-        if (http.Request.ContentType?.StartsWith("application/grpc", StringComparison.OrdinalIgnoreCase) == true)
+        if (http.GetEndpoint()?.Metadata.GetMetadata<GrpcMethodMetadata>() is not null)
         {
             await next(http);
             return;

@@ -7,7 +7,7 @@ namespace K2Cluster.Gateway.OpenAi;
 /// <summary>Writes one JSON document as a response.</summary>
 internal static class JsonResponse
 {
-    /// <summary>Text that is not ASCII goes out as it is; what HTML would need escaped does not.</summary>
+    /// <summary>Letters of any language go out as they are, and nothing is escaped for HTML's sake.</summary>
     public static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     public static async Task WriteAsync(HttpResponse response, Action<Utf8JsonWriter> write)

@@ -6,6 +6,7 @@ namespace K2Cluster.Gateway.Tests;
 /// <summary>An engine whose tokens a test writes; counts what is begun and ended.</summary>
 internal sealed class MadeUpEngine : IEngine
 {
+    private readonly TaskCompletionSource _hangs = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<bool> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public int MaxContext { get; init; } = 4096;
@@ -28,6 +29,9 @@ internal sealed class MadeUpEngine : IEngine
 
     public List<GenerationRequest> Requests { get; } = [];
 
+    /// <summary>Ends when the engine begins to wait for its cancellation.</summary>
+    public Task Hangs => _hangs.Task;
+
     /// <summary>Ends with the first request: whether it was ended by cancellation.</summary>
     public Task<bool> Ended => _ended.Task;
 
@@ -47,7 +51,11 @@ internal sealed class MadeUpEngine : IEngine
             foreach (int token in Script?.Invoke(request) ?? Drawn(request.Sampling.Seed))
             {
                 if (count == HangAfter)
+                {
+                    _hangs.TrySetResult();
                     await Task.Delay(Timeout.Infinite, cancellationToken);
+                }
+
                 if (count == FailureAt)
                     throw Failure!;
                 await Task.Yield();
