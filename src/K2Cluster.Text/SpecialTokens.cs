@@ -38,4 +38,25 @@ public sealed record SpecialTokens
 
     /// <summary>Tokens that end a generation: &lt;|im_end|&gt;, [EOS], [EOT], those that exist.</summary>
     public IReadOnlyList<int> Stops => [.. new[] { MessageEnd, EndOfText, EndOfTurn }.Where(id => id >= 0)];
+
+    /// <summary>By the published names.</summary>
+    /// <param name="find">Gives the id of a name, or -1.</param>
+    internal static SpecialTokens Find(Func<string, int> find) => new()
+    {
+        BeginOfText = find("[BOS]"),
+        EndOfText = find("[EOS]"),
+        MessageEnd = find("<|im_end|>"),
+        EndOfTurn = find("[EOT]"),
+        User = find("<|im_user|>"),
+        Assistant = find("<|im_assistant|>"),
+        System = find("<|im_system|>"),
+        Middle = find("<|im_middle|>"),
+        ThinkBegin = find("<think>"),
+        ThinkEnd = find("</think>"),
+        ToolCallsBegin = find("<|tool_calls_section_begin|>"),
+        ToolCallsEnd = find("<|tool_calls_section_end|>"),
+        ToolCallBegin = find("<|tool_call_begin|>"),
+        ToolCallArgumentBegin = find("<|tool_call_argument_begin|>"),
+        ToolCallEnd = find("<|tool_call_end|>"),
+    };
 }

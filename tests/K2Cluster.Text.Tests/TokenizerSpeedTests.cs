@@ -1,0 +1,57 @@
+using System.Text;
+using K2Cluster.Tests;
+using K2Cluster.Text.Tokenization;
+
+namespace K2Cluster.Text.Tests;
+
+/// <summary>Runs alone and counts processor time, so that a busy machine does not decide the outcome.</summary>
+[CollectionDefinition(nameof(TokenizerSpeedTests), DisableParallelization = true)]
+[Collection(nameof(TokenizerSpeedTests))]
+public class TokenizerSpeedTests
+{
+    [Theory]
+    [InlineData("Der schnelle braune Fuchs, the quick brown fox isn't 12345 slow;\n\tvar x = getUserName(42); 你好，世界 ")]
+    [InlineData("a")]
+    [InlineData(" ")]
+    [InlineData("\n")]
+    [InlineData("你")]
+    [InlineData("!")]
+    [InlineData("𠀀")]
+    [InlineData("\u0301")]
+    [InlineData("aB")]
+    [InlineData("<|")]
+    [InlineData("<|reserved_token_16358")]
+    [InlineData("\uD83D")]
+    public void A_megabyte_of_anything_is_encoded_in_a_second(string repeated)
+    {
+        string text = string.Concat(Enumerable.Repeat(repeated, 1_000_000 / Encoding.UTF8.GetByteCount(repeated)));
+        Fixtures.K2.Encode("warm up", parseSpecial: true);
+        List<int> ids = [];
+
+        TimeSpan spent = ProcessorTime(() => ids = Fixtures.K2.Encode(text, parseSpecial: true));
+
+        Assert.InRange(spent, TimeSpan.Zero, TimeSpan.FromSeconds(1));
+        Assert.Equal(Encoding.UTF8.GetBytes(text), ids.SelectMany(id => Fixtures.K2.Bytes(id).ToArray()));
+    }
+
+    [Fact]
+    public void A_megabyte_in_one_piece_is_merged_without_quadratic_time()
+    {
+        // The cuts of long texts would hide it: 10^12 steps here if it were.
+        Vocabulary vocabulary = TiktokenFile.Parse(File.ReadAllBytes(Repository.Fixture("tokenizer", "tiktoken.model")));
+        byte[] piece = Encoding.ASCII.GetBytes(new string('a', 1_000_000));
+        List<int> ids = [];
+
+        TimeSpan spent = ProcessorTime(() => new BytePairMerger(vocabulary).Append(piece, ids));
+
+        Assert.InRange(spent, TimeSpan.Zero, TimeSpan.FromSeconds(5));
+        Assert.Equal(piece.Length, ids.Sum(id => vocabulary.Bytes(id).Length));
+    }
+
+    private static TimeSpan ProcessorTime(Action action)
+    {
+        TimeSpan start = Environment.CpuUsage.TotalTime;
+        action();
+        return Environment.CpuUsage.TotalTime - start;
+    }
+}
