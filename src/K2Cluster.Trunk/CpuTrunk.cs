@@ -24,7 +24,6 @@ public sealed class CpuTrunk : ITrunk
     private readonly IExperts _experts;
     private readonly TrunkWeights _weights;
     private readonly int _microBatchRows;
-    private readonly KvMemory _memory;
     private readonly StepRows _step;
     private readonly LatentAttention _attention;
     private readonly MlpLayer _mlp;
@@ -41,9 +40,9 @@ public sealed class CpuTrunk : ITrunk
         _microBatchRows = options.MicroBatchRows;
         Layers = layers;
         MaxRows = options.MaxRows;
-        _memory = new KvMemory(config, layers.Last - layers.First, pages);
+        Memory = new KvMemory(config, layers.Last - layers.First, pages);
         _step = new StepRows(config, MaxRows);
-        _attention = new LatentAttention(config, compute, _memory);
+        _attention = new LatentAttention(config, compute, Memory);
         _mlp = new MlpLayer(config, compute, experts, MaxRows);
         _headInput = new RowBuffer(RowBlock.Rows, config.HiddenSize);
         int half = (MaxRows + 1) / 2;
@@ -62,9 +61,11 @@ public sealed class CpuTrunk : ITrunk
 
     public int MaxPositions => _config.MaxPositions;
 
-    public int PageCount => _memory.PageCount;
+    public int PageCount => Memory.PageCount;
 
     public int MaxRows { get; }
+
+    internal KvMemory Memory { get; }
 
     /// <summary>Checks and loads the trunk's part of a checkpoint.</summary>
     /// <param name="config">The model.</param>
@@ -160,7 +161,7 @@ public sealed class CpuTrunk : ITrunk
             return;
         _disposed = true;
         _weights.Dispose();
-        _memory.Dispose();
+        Memory.Dispose();
         _step.Dispose();
         _attention.Dispose();
         _mlp.Dispose();
@@ -196,7 +197,7 @@ public sealed class CpuTrunk : ITrunk
         {
             int local = layer - Layers.First;
             foreach (PageCopy copy in batch.Copies)
-                _memory.Copy(local, copy);
+                Memory.Copy(local, copy);
             foreach (MicroBatch microBatch in _microBatches)
             {
                 _mlp.Finish(_step, microBatch, result);

@@ -38,12 +38,6 @@ internal sealed unsafe class MlpLayer : IDisposable
         _expertWeights = new float[maxRows * config.ExpertsPerToken];
     }
 
-    /// <summary>Rows [step rows, top-k] of the layer routed last, for tests that look inside.</summary>
-    internal ReadOnlySpan<int> ExpertIds => _expertIds;
-
-    /// <inheritdoc cref="ExpertIds"/>
-    internal ReadOnlySpan<float> ExpertWeights => _expertWeights;
-
     /// <summary>A dense layer is done on return; one with experts is in flight until <see cref="Finish"/>.</summary>
     public void Start(LayerWeights weights, int layer, StepRows step, MicroBatch microBatch)
     {
