@@ -1,4 +1,4 @@
-using System.Buffers;
+using System.Diagnostics;
 
 namespace K2Cluster.Contracts;
 
@@ -8,10 +8,10 @@ namespace K2Cluster.Contracts;
 /// </summary>
 public sealed class ExpertFrame : PooledPayload
 {
-    public required ShardId Shard { get; init; }
-
+    /// <summary>The life of the shard that the frame is made for; unlike in every other life of every shard of that silo.</summary>
     public required long Incarnation { get; init; }
 
+    /// <summary>The plan by which the frame was sent: for people and logs. A shard never refuses an older one.</summary>
     public required Epoch Epoch { get; init; }
 
     public required int Layer { get; init; }
@@ -22,69 +22,8 @@ public sealed class ExpertFrame : PooledPayload
 
     public required int HiddenSize { get; init; }
 
+    /// <summary>The sender's activity: the shard's work is a child of it, in process or not. Default when nobody listens.</summary>
+    public ActivityContext Trace { get; init; }
+
     public static int PayloadLength(int rows, int pairs, int hiddenSize) => checked((rows * hiddenSize * sizeof(ushort)) + (pairs * 2 * sizeof(int)));
-}
-
-/// <summary>
-/// The answer to an <see cref="ExpertFrame"/>. Payload: Pairs status bytes padded to a multiple of 8, then Pairs × HiddenSize BF16.
-/// </summary>
-public sealed class ExpertReply : PooledPayload
-{
-    public required ReplyStatus Status { get; init; }
-
-    public required int Pairs { get; init; }
-
-    public required int HiddenSize { get; init; }
-
-    public static int PayloadLength(int pairs, int hiddenSize) => checked(StatusLength(pairs) + (pairs * hiddenSize * sizeof(ushort)));
-
-    /// <summary>Bytes that the padded statuses take.</summary>
-    public static int StatusLength(int pairs) => (pairs + 7) & ~7;
-}
-
-/// <summary>Whether a frame was taken at all.</summary>
-public enum ReplyStatus : byte
-{
-    /// <summary>Each pair has its own status.</summary>
-    Computed,
-
-    /// <summary>The frame was made for another life of the shard: fetch the plan and send again.</summary>
-    WrongIncarnation,
-
-    /// <summary>The shard's queue is full: try a replica, or again later.</summary>
-    Busy,
-
-    /// <summary>The frame is malformed: wrong sizes, ids or layer.</summary>
-    Malformed,
-}
-
-/// <summary>A rented byte buffer with one owner.</summary>
-public abstract class PooledPayload : IDisposable
-{
-    private byte[]? _buffer;
-
-    protected PooledPayload()
-    {
-    }
-
-    public int Length { get; private set; }
-
-    /// <summary>The payload's bytes.</summary>
-    public Memory<byte> Payload => (_buffer ?? throw new ObjectDisposedException(GetType().Name)).AsMemory(0, Length);
-
-    /// <summary>Rents room for <paramref name="length"/> bytes; called once, by who fills it.</summary>
-    public void Rent(int length)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegative(length);
-        _buffer = ArrayPool<byte>.Shared.Rent(length);
-        Length = length;
-    }
-
-    public void Dispose()
-    {
-        byte[]? buffer = Interlocked.Exchange(ref _buffer, null);
-        if (buffer is not null)
-            ArrayPool<byte>.Shared.Return(buffer);
-        GC.SuppressFinalize(this);
-    }
 }

@@ -13,9 +13,5 @@ public interface IPlacementGrain : IGrainWithStringKey
     /// Asking acknowledges <paramref name="known"/>: the gateway sends no frame of an older epoch any more.
     /// </summary>
     [Alias("WaitForPlan")]
-    ValueTask<PlacementPlan?> WaitForPlanAsync(string gateway, Epoch known, TimeSpan patience);
+    ValueTask<PlacementPlan?> WaitForPlanAsync(string gateway, Epoch known, TimeSpan patience, CancellationToken cancellationToken);
 }
-
-/// <summary>The shards of one silo.</summary>
-[GenerateSerializer, Immutable, Alias("k2.SiloReport")]
-public sealed record SiloReport([property: Id(0)] string Silo, [property: Id(1)] ExpertGrid Grid, [property: Id(2)] IReadOnlyList<ShardReport> Shards);

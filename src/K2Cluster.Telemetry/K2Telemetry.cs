@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 
@@ -42,16 +43,29 @@ public static class K2Telemetry
 
     public static readonly Histogram<double> DispatchDuration = ClusterMeter.CreateHistogram<double>("k2.dispatch.duration", "s", "A call to a shard, as the gateway sees it.", advice: Seconds());
 
-    /// <summary>Rows computed; tags: k2.shard, k2.layer, k2.expert.</summary>
-    public static readonly Counter<long> ExpertTokens = ShardMeter.CreateCounter<long>("k2.expert.tokens", "{token}", "Rows that an expert computed.");
-
     public static readonly Histogram<double> ForwardDuration = ShardMeter.CreateHistogram<double>("k2.shard.forward.duration", "s", "One forward call on a device.", advice: Seconds());
 
-    /// <summary>Experts held; tag: k2.shard.</summary>
-    public static readonly UpDownCounter<long> ExpertsHeld = ShardMeter.CreateUpDownCounter<long>("k2.experts.held", "{expert}", "Experts that a shard holds.");
+    private static readonly ConcurrentDictionary<IShardCounts, bool> Shards = new();
+
+    // Both are read when somebody collects: counting costs the shard one addition a row.
+    private static readonly ObservableCounter<long> ExpertTokens = ShardMeter.CreateObservableCounter("k2.expert.tokens", () => Shards.Keys.SelectMany(shard => shard.ExpertTokens()), "{token}", "Rows that an expert computed; tags: k2.shard, k2.layer, k2.expert.");
+
+    private static readonly ObservableUpDownCounter<int> ExpertsHeld = ShardMeter.CreateObservableUpDownCounter("k2.experts.held", () => Shards.Keys.Select(shard => shard.ExpertsHeld()), "{expert}", "Experts that a shard holds; tag: k2.shard.");
+
+    /// <summary>Exports a shard's counts until the result is disposed.</summary>
+    public static IDisposable Observe(IShardCounts shard)
+    {
+        Shards.TryAdd(shard, true);
+        return new Observation(shard);
+    }
 
     private static InstrumentAdvice<double> Seconds() => new()
     {
         HistogramBucketBoundaries = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
     };
+
+    private sealed class Observation(IShardCounts shard) : IDisposable
+    {
+        public void Dispose() => Shards.TryRemove(shard, out _);
+    }
 }

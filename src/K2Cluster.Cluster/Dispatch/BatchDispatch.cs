@@ -1,0 +1,350 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using K2Cluster.Cluster.Plans;
+using K2Cluster.Contracts;
+using K2Cluster.Kernels.Devices;
+using K2Cluster.Kernels.Experts;
+using K2Cluster.Telemetry;
+
+namespace K2Cluster.Cluster.Dispatch;
+
+/// <summary>
+/// One batch on its way: rounds of (group the open pairs by shard, send, take the answers) until no pair is open, or
+/// patience is at its end. Between rounds it waits for a newer plan, shortly. One instance serves one slot of the dispatcher,
+/// batch after batch; nobody else touches it between Start and Wait.
+/// </summary>
+internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource plans, DispatchOptions options, TimeProvider time) : IDisposable
+{
+    private readonly ManualResetEventSlim _finished = new();
+    private readonly List<Call> _calls = [];
+    private PairStatus[] _pairs = [];
+    private FramePlan _frames = new(0);
+    private CancellationTokenSource _cancellation = new();
+    private bool[] _failedShards = [];
+    private long _number;
+
+    /// <summary>0: free.</summary>
+    public long Number => Volatile.Read(ref _number);
+
+    public ExpertBatch Batch { get; private set; } = null!;
+
+    public void Reserve(ExpertTicket ticket)
+    {
+        Batch = ticket.Batch;
+        Volatile.Write(ref _number, ticket.Number);
+    }
+
+    /// <summary>Sends the first round on the caller's thread; what follows runs as answers come.</summary>
+    public void Start()
+    {
+        _finished.Reset();
+        int pairs = Batch.Rows * Batch.ExpertsPerToken;
+        if (_pairs.Length < pairs)
+        {
+            _pairs = new PairStatus[pairs];
+            _frames = new FramePlan(pairs);
+        }
+
+        _pairs.AsSpan(0, pairs).Clear();
+        _ = RunAsync(pairs);
+    }
+
+    public void Wait() => _finished.Wait();
+
+    public void Release() => Volatile.Write(ref _number, 0);
+
+    public void Dispose()
+    {
+        _cancellation.Cancel();
+        _cancellation.Dispose();
+        _finished.Dispose();
+    }
+
+    private async Task RunAsync(int pairs)
+    {
+        using Activity? activity = K2Telemetry.Activities.StartActivity("k2.dispatch");
+        activity?.SetTag("k2.layer", Batch.Layer).SetTag("k2.rows", Batch.Rows);
+        ActivityContext trace = activity?.Context ?? Activity.Current?.Context ?? default;
+        try
+        {
+            await RunRoundsAsync(pairs, trace).ConfigureAwait(false);
+        }
+        catch (Exception exception)
+        {
+            // Not a cluster's problem but ours; the rows must not hang for it.
+            Batch.Problem ??= $"The dispatcher failed: {exception.Message}";
+            FinishPairs(pairs, PairStatus.Failed);
+        }
+        finally
+        {
+            SetRows();
+            activity?.SetStatus(Batch.Problem is null ? ActivityStatusCode.Ok : ActivityStatusCode.Error, Batch.Problem);
+            _finished.Set();
+        }
+    }
+
+    private async Task RunRoundsAsync(int pairs, ActivityContext trace)
+    {
+        long firstFailure = 0;
+        TimeSpan backoff = options.FirstBackoff;
+        RouteTable? last = null;
+        string? problem = null;
+        while (true)
+        {
+            RouteTable? routes = dispatcher.Routes();
+            if (routes is null)
+            {
+                problem = plans.NotReadyReason ?? "there is no placement plan";
+            }
+            else
+            {
+                if (!ReferenceEquals(routes, last))
+                    _failedShards = new bool[routes.Channels.Length]; // a new plan, a new chance
+                last = routes;
+                if (!routes.Plan.Grid.Contains(Batch.Layer, 0))
+                {
+                    Batch.Problem ??= $"Layer {Batch.Layer} has no routed experts.";
+                    FinishPairs(pairs, PairStatus.Failed);
+                    return;
+                }
+
+                problem = Send(routes, pairs, trace);
+                foreach (Call call in _calls)
+                    problem = await TakeReplyAsync(call, routes).ConfigureAwait(false) ?? problem;
+            }
+
+            if (!_pairs.AsSpan(0, pairs).Contains(PairStatus.Pending))
+                return;
+            if (firstFailure == 0)
+                firstFailure = time.GetTimestamp();
+            if (time.GetElapsedTime(firstFailure) >= options.Patience)
+            {
+                Batch.Problem ??= problem;
+                FinishPairs(pairs, PairStatus.NotHeld);
+                return;
+            }
+
+            await WaitForNewerPlanAsync(routes?.Plan.Epoch ?? Epoch.None, backoff).ConfigureAwait(false);
+            backoff = backoff * 2 < options.LongestBackoff ? backoff * 2 : options.LongestBackoff;
+        }
+    }
+
+    /// <summary>Sends the open pairs that have a shard; says why when some have none.</summary>
+    private string? Send(RouteTable routes, int pairs, ActivityContext trace)
+    {
+        _calls.Clear();
+        string? problem = null;
+        ReadOnlySpan<int> experts = Batch.ExpertIds.Span;
+        ExpertGrid grid = routes.Plan.Grid;
+        _frames.Begin(routes.Channels.Length);
+        for (int pair = 0; pair < pairs; pair++)
+        {
+            if (_pairs[pair] != PairStatus.Pending)
+                continue;
+            if (!grid.Contains(Batch.Layer, experts[pair]))
+            {
+                Batch.Problem ??= $"There is no expert {experts[pair]} in layer {Batch.Layer}: the model has {grid.Experts}.";
+                _pairs[pair] = PairStatus.Failed;
+                continue;
+            }
+
+            int shard = Choose(routes, grid.Index(Batch.Layer, experts[pair]));
+            if (shard < 0)
+                problem ??= routes.Plan.Incomplete ?? $"expert {experts[pair]} of layer {Batch.Layer} is on no shard";
+            else
+                _frames.Add(pair, shard);
+        }
+
+        _frames.Group();
+        int limit = FrameLimits.PairsPerFrame(Batch.HiddenSize);
+        for (int shard = 0; shard < routes.Channels.Length; shard++)
+        {
+            // One frame a shard, unless it would be too large.
+            (int start, int end) = _frames.Range(shard);
+            for (; start < end; start += limit)
+            {
+                int count = Math.Min(limit, end - start);
+                ExpertFrame frame = _frames.Build(Batch, start, count, routes.Plan.Shards[shard].Incarnation, routes.Plan.Epoch, trace);
+                _calls.Add(new Call(shard, start, count, Stopwatch.GetTimestamp(), Submit(routes.Channel(shard), frame)));
+            }
+        }
+
+        return problem;
+    }
+
+    private ValueTask<ExpertReply> Submit(IExpertChannel channel, ExpertFrame frame)
+    {
+        try
+        {
+            return channel.SubmitAsync(frame, _cancellation.Token);
+        }
+        catch (Exception exception)
+        {
+            return ValueTask.FromException<ExpertReply>(exception);
+        }
+    }
+
+    /// <summary>Of an expert's replicas, the one with the least in flight; one that just failed this batch only if there is no other.</summary>
+    private int Choose(RouteTable routes, int expert)
+    {
+        int best = -1;
+        (bool Failed, int InFlight) bestCost = default;
+        foreach (int shard in routes.Plan.ReplicasOf(expert))
+        {
+            (bool Failed, int InFlight) cost = (_failedShards[shard], routes.Channel(shard).InFlight);
+            if (best < 0 || cost.CompareTo(bestCost) < 0)
+                (best, bestCost) = (shard, cost);
+        }
+
+        return best;
+    }
+
+    /// <summary>Waits for an answer and takes it; says why when pairs of it stay open.</summary>
+    private async ValueTask<string?> TakeReplyAsync(Call call, RouteTable routes)
+    {
+        IExpertChannel channel = routes.Channel(call.Shard);
+        (string outcome, string? problem) = ("unavailable", null);
+        try
+        {
+            using ExpertReply reply = await WithinLimitAsync(call.Reply).ConfigureAwait(false);
+            (outcome, problem) = Take(reply, call, channel.Shard);
+        }
+        catch (TimeoutException)
+        {
+            problem = $"Shard {channel.Shard} did not answer within {options.CallTimeout.TotalSeconds:0.#} s.";
+        }
+        catch (Exception exception)
+        {
+            problem = exception is ShardUnavailableException ? exception.Message : $"Shard {channel.Shard}: {exception.Message}";
+        }
+
+        if (outcome != "ok")
+            _failedShards[call.Shard] = true;
+        TagList tags = new() { { "k2.shard", routes.Name(call.Shard) }, { "k2.outcome", outcome } };
+        K2Telemetry.Dispatches.Add(1, tags);
+        K2Telemetry.DispatchDuration.Record(Stopwatch.GetElapsedTime(call.Sent).TotalSeconds);
+        return problem;
+    }
+
+    private async ValueTask<ExpertReply> WithinLimitAsync(ValueTask<ExpertReply> reply)
+    {
+        if (reply.IsCompleted)
+            return await reply.ConfigureAwait(false);
+
+        Task<ExpertReply> task = reply.AsTask();
+        try
+        {
+            return await task.WaitAsync(options.CallTimeout, time).ConfigureAwait(false);
+        }
+        catch (TimeoutException) when (!task.IsCompleted)
+        {
+            // The batch goes on without it, whatever the channel does; nothing of the late reply may reach the batch.
+            _ = task.ContinueWith(static late => late.Result.Dispose(), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+            _ = task.ContinueWith(static late => late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+            await _cancellation.CancelAsync().ConfigureAwait(false);
+            _cancellation = new CancellationTokenSource();
+            throw;
+        }
+    }
+
+    private (string Outcome, string? Problem) Take(ExpertReply reply, Call call, ShardId shard)
+    {
+        switch (reply.Status)
+        {
+            case ReplyStatus.WrongIncarnation:
+                return ("wrong_incarnation", $"Shard {shard} has restarted since the plan was made.");
+            case ReplyStatus.Busy:
+                return ("busy", $"Shard {shard}'s queue is full.");
+            case ReplyStatus.Malformed:
+                // Sent again it would be refused again.
+                Batch.Problem ??= $"Shard {shard} refused the frame: {reply.Problem}";
+                foreach (int pair in _frames.Pairs(call.Start, call.Count))
+                    _pairs[pair] = PairStatus.Failed;
+                return ("malformed", null);
+            case ReplyStatus.Computed when IsWhole(reply, call.Count):
+                return TakePairs(reply, call, shard);
+            default:
+                return ("unavailable", $"Shard {shard} sent a malformed reply: status {reply.Status}, {reply.Pairs} pairs of {reply.HiddenSize} in {reply.Length} bytes, for {call.Count} pairs of {Batch.HiddenSize}.");
+        }
+    }
+
+    private bool IsWhole(ExpertReply reply, int count)
+    {
+        if (reply.Pairs != count || reply.HiddenSize != Batch.HiddenSize || reply.Length != ExpertReply.PayloadLength(count, Batch.HiddenSize))
+            return false;
+        foreach (byte status in reply.Payload.Span[..count])
+        {
+            if ((PairStatus)status is not (PairStatus.Done or PairStatus.NotHeld or PairStatus.Failed))
+                return false;
+        }
+
+        return true;
+    }
+
+    private (string Outcome, string? Problem) TakePairs(ExpertReply reply, Call call, ShardId shard)
+    {
+        int hiddenSize = Batch.HiddenSize;
+        ReadOnlySpan<byte> payload = reply.Payload.Span;
+        ReadOnlySpan<ushort> results = MemoryMarshal.Cast<byte, ushort>(payload[ExpertReply.StatusLength(call.Count)..]);
+        Span<ushort> outputs = Batch.Outputs.Span;
+        ReadOnlySpan<int> order = _frames.Pairs(call.Start, call.Count);
+        bool missing = false;
+        for (int i = 0; i < order.Length; i++)
+        {
+            switch ((PairStatus)payload[i])
+            {
+                case PairStatus.Done:
+                    results.Slice(i * hiddenSize, hiddenSize).CopyTo(outputs.Slice(order[i] * hiddenSize, hiddenSize));
+                    _pairs[order[i]] = PairStatus.Done;
+                    break;
+                case PairStatus.Failed:
+                    Batch.Problem ??= $"Shard {shard} failed on expert {Batch.ExpertIds.Span[order[i]]} of layer {Batch.Layer}: {reply.Problem ?? "no reason given"}";
+                    _pairs[order[i]] = PairStatus.Failed;
+                    break;
+                default:
+                    missing = true;
+                    break;
+            }
+        }
+
+        return missing ? ("not_held", $"Shard {shard} does not hold all experts that the plan says it does.") : ("ok", null);
+    }
+
+    private async Task WaitForNewerPlanAsync(Epoch known, TimeSpan longest)
+    {
+        using CancellationTokenSource wait = new(longest, time);
+        try
+        {
+            await plans.WaitForNewerAsync(known, wait.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+        }
+    }
+
+    private void FinishPairs(int pairs, PairStatus status)
+    {
+        foreach (ref PairStatus pair in _pairs.AsSpan(0, pairs))
+        {
+            if (pair == PairStatus.Pending)
+                pair = status;
+        }
+    }
+
+    /// <summary>A row is Done if all its pairs are; Failed if one failed, as a replay would meet that again; else Unavailable.</summary>
+    private void SetRows()
+    {
+        Span<RowStatus> rows = Batch.Statuses.Span;
+        int width = Batch.ExpertsPerToken;
+        for (int row = 0; row < rows.Length; row++)
+        {
+            ReadOnlySpan<PairStatus> pairs = _pairs.AsSpan(row * width, width);
+            rows[row] = pairs.Contains(PairStatus.Failed) ? RowStatus.Failed
+                : pairs.IndexOfAnyExcept(PairStatus.Done) >= 0 ? RowStatus.Unavailable
+                : RowStatus.Done;
+        }
+    }
+
+    /// <summary>A frame in flight: pairs [Start, Start + Count) of the frame plan's order.</summary>
+    private readonly record struct Call(int Shard, int Start, int Count, long Sent, ValueTask<ExpertReply> Reply);
+}

@@ -1,0 +1,79 @@
+using K2Cluster.Contracts;
+
+namespace K2Cluster.Cluster.Plans;
+
+/// <summary>Where <see cref="PlanWatcher"/> pins the newest plan and what it knows of the silos, for everybody to read without waiting.</summary>
+internal sealed class PlanBoard : IPlanSource
+{
+    private readonly Lock _lock = new();
+    private volatile State _state = new(null, "waiting for a placement plan", null, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+
+    public PlacementPlan? Current => _state.Plan;
+
+    public string? NotReadyReason
+    {
+        get
+        {
+            State state = _state;
+            return state.Plan is null ? state.Problem ?? "waiting for a placement plan" : state.Plan.Incomplete ?? state.Gone;
+        }
+    }
+
+    /// <summary>Pins a plan unless a newer one hangs there already.</summary>
+    /// <exception cref="ArgumentException">The plan contradicts itself.</exception>
+    public void Publish(PlacementPlan plan)
+    {
+        Check(plan);
+        Change(state => state.Plan is { } known && known.Epoch >= plan.Epoch ? state : state with { Plan = plan, Problem = null });
+    }
+
+    /// <summary>Says why no plan comes; shown as long as there is none.</summary>
+    public void SetProblem(string? problem) => Change(state => state with { Problem = problem });
+
+    /// <summary>Says which silos of the plan are gone, in words; null when none is.</summary>
+    public void SetGone(string? gone) => Change(state => state with { Gone = gone });
+
+    public async Task WaitForNewerAsync(Epoch known, CancellationToken cancellationToken)
+    {
+        for (State state = _state; state.Plan is null || state.Plan.Epoch <= known; state = _state)
+            await state.Changed.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    public async Task WaitForCompleteAsync(CancellationToken cancellationToken)
+    {
+        for (State state = _state; NotReadyReason is not null; state = _state)
+            await state.Changed.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    private void Change(Func<State, State> change)
+    {
+        TaskCompletionSource changed;
+        lock (_lock)
+        {
+            State old = _state;
+            State next = change(old);
+            if (next == old)
+                return;
+            changed = old.Changed;
+            _state = next with { Changed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously) };
+        }
+
+        changed.SetResult();
+    }
+
+    private static void Check(PlacementPlan plan)
+    {
+        ExpertGrid grid = plan.Grid;
+        bool valid = grid.Layers > 0 && grid.Experts > 0 && (long)grid.Layers * grid.Experts < int.MaxValue
+            && !plan.Shards.IsDefault && !plan.ReplicaStarts.IsDefault && !plan.ReplicaShards.IsDefault
+            && plan.ReplicaStarts.Length == grid.Count + 1 && plan.ReplicaStarts[0] == 0 && plan.ReplicaStarts[^1] == plan.ReplicaShards.Length;
+        for (int i = 0; valid && i < grid.Count; i++)
+            valid = plan.ReplicaStarts[i] <= plan.ReplicaStarts[i + 1];
+        foreach (int shard in valid ? plan.ReplicaShards : [])
+            valid &= (uint)shard < (uint)plan.Shards.Length;
+        if (!valid)
+            throw new ArgumentException($"The placement plan of epoch {plan.Epoch} contradicts itself.");
+    }
+
+    private sealed record State(PlacementPlan? Plan, string? Problem, string? Gone, TaskCompletionSource Changed);
+}

@@ -1,0 +1,92 @@
+using K2Cluster.Contracts;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace K2Cluster.Cluster.Plans;
+
+/// <summary>
+/// Keeps the board current: long-polls the placement grain, which also acknowledges the plan in use, and follows membership,
+/// so that readiness knows of a dead silo although nobody may be left to make a plan without it. Nothing throws out of it.
+/// </summary>
+internal sealed partial class PlanWatcher(PlanBoard board, ClusterOptions options, IGrainFactory grains, IClusterMembershipService membership, TimeProvider time, ILogger<PlanWatcher> log) : BackgroundService
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(1);
+
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
+        Task.WhenAll(Task.Run(() => WatchPlanAsync(stoppingToken), stoppingToken), Task.Run(() => WatchSilosAsync(stoppingToken), stoppingToken));
+
+    private async Task WatchPlanAsync(CancellationToken stopping)
+    {
+        IPlacementGrain grain = grains.GetGrain<IPlacementGrain>(options.ClusterId);
+        TimeSpan delay = FirstDelay;
+        while (!stopping.IsCancellationRequested)
+        {
+            try
+            {
+                PlacementPlan? plan = await grain.WaitForPlanAsync(options.SiloName, board.Current?.Epoch ?? Epoch.None, Patience, stopping).ConfigureAwait(false);
+                if (plan is not null)
+                    Publish(plan);
+                else if (board.Current is null)
+                    board.SetProblem($"no silo has reported shards of {options.ClusterId} yet");
+                delay = FirstDelay;
+            }
+            catch (Exception exception) when (!stopping.IsCancellationRequested)
+            {
+                LogPollFailed(log, exception.Message);
+                board.SetProblem(Explain());
+                await Task.Delay(delay, time, stopping).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                delay = delay * 2 < LongestDelay ? delay * 2 : LongestDelay;
+            }
+            catch (Exception)
+            {
+                return; // stopping
+            }
+        }
+    }
+
+    private void Publish(PlacementPlan plan)
+    {
+        board.Publish(plan);
+        board.SetGone(Gone(membership.CurrentSnapshot));
+        LogPlan(log, plan.Epoch, plan.Shards.Length, plan.Incomplete ?? "complete");
+    }
+
+    private string Explain() =>
+        membership.CurrentSnapshot.Members.Values.Count(member => member.Status == SiloStatus.Active) <= 1 && !options.HostsShards
+            ? $"no silo of cluster {options.ClusterId} is alive: start one"
+            : "the placement grain cannot be reached; trying again";
+
+    private async Task WatchSilosAsync(CancellationToken stopping)
+    {
+        try
+        {
+            await foreach (ClusterMembershipSnapshot snapshot in membership.MembershipUpdates.WithCancellation(stopping).ConfigureAwait(false))
+                board.SetGone(Gone(snapshot));
+        }
+        catch (Exception exception)
+        {
+            if (!stopping.IsCancellationRequested)
+                LogMembershipEnded(log, exception);
+        }
+    }
+
+    private string? Gone(ClusterMembershipSnapshot snapshot)
+    {
+        if (board.Current is not { } plan)
+            return null;
+        HashSet<string> alive = [.. snapshot.Members.Values.Where(member => member.Status == SiloStatus.Active).Select(member => member.Name)];
+        string[] gone = [.. plan.Shards.Select(shard => shard.Id.Silo).Distinct().Where(silo => !alive.Contains(silo))];
+        return gone.Length == 0 ? null : $"silo {string.Join(", ", gone.Take(3))} is gone, with experts that no other shard holds yet";
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Placement plan {Epoch}: {Shards} shards, {State}")]
+    private static partial void LogPlan(ILogger logger, Epoch epoch, int shards, string state);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Asking for the placement plan failed: {Reason}")]
+    private static partial void LogPollFailed(ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Membership is not followed any more")]
+    private static partial void LogMembershipEnded(ILogger logger, Exception exception);
+}

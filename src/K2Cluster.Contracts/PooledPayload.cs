@@ -1,0 +1,37 @@
+using System.Buffers;
+
+namespace K2Cluster.Contracts;
+
+/// <summary>A rented byte buffer with one owner.</summary>
+public abstract class PooledPayload : IDisposable
+{
+    private byte[]? _buffer;
+
+    protected PooledPayload()
+    {
+    }
+
+    public int Length { get; private set; }
+
+    /// <summary>The payload's bytes; empty when none were rented.</summary>
+    public Memory<byte> Payload => Length == 0 ? default : (_buffer ?? throw new ObjectDisposedException(GetType().Name)).AsMemory(0, Length);
+
+    /// <summary>Rents room for <paramref name="length"/> bytes; called once, by who fills it.</summary>
+    public void Rent(int length)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(length);
+        if (_buffer is not null)
+            throw new InvalidOperationException("The payload was rented already.");
+        _buffer = ArrayPool<byte>.Shared.Rent(length);
+        Length = length;
+    }
+
+    /// <summary>Returns the buffer, once; who may still be read by somebody else is left to the garbage collector instead.</summary>
+    public void Dispose()
+    {
+        byte[]? buffer = Interlocked.Exchange(ref _buffer, null);
+        if (buffer is not null)
+            ArrayPool<byte>.Shared.Return(buffer);
+        GC.SuppressFinalize(this);
+    }
+}

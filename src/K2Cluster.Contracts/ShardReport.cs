@@ -1,0 +1,35 @@
+using System.Collections.Immutable;
+
+namespace K2Cluster.Contracts;
+
+/// <summary>What a shard is and holds.</summary>
+[GenerateSerializer, Immutable, Alias("k2.ShardReport")]
+public sealed record ShardReport
+{
+    [Id(0)]
+    public required PlannedShard Shard { get; init; }
+
+    /// <summary>Bytes of experts that it may hold.</summary>
+    [Id(1)]
+    public required long WeightsBudget { get; init; }
+
+    /// <summary>Bytes that one expert takes on it.</summary>
+    [Id(2)]
+    public required long ExpertBytes { get; init; }
+
+    /// <summary>Experts held and ready (indexes of the grid), rising.</summary>
+    [Id(3)]
+    public required ImmutableArray<int> Held { get; init; }
+
+    /// <summary>Experts asked for and not ready yet.</summary>
+    [Id(4)]
+    public required int Loading { get; init; }
+
+    /// <summary>Why loading stopped, in words; null when it did not.</summary>
+    [Id(5)]
+    public string? Problem { get; init; }
+
+    /// <summary>The newest assignment that it took; a placement grain whose clock is behind starts above it.</summary>
+    [Id(6)]
+    public Epoch Assigned { get; init; }
+}

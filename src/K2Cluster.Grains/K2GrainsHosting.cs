@@ -1,0 +1,44 @@
+using K2Cluster.Cluster;
+using K2Cluster.Cluster.Dispatch;
+using K2Cluster.Contracts;
+using K2Cluster.Grains.Shards;
+using K2Cluster.Kernels.Devices;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace K2Cluster.Grains;
+
+/// <summary>Puts expert shards into a member of a cluster.</summary>
+public static class K2GrainsHosting
+{
+    /// <summary>Adds the shards. Call it after AddK2Cluster, whose options say that the process hosts shards.</summary>
+    public static IServiceCollection AddExpertShards(this IServiceCollection services, ShardHostOptions options)
+    {
+        services.AddSingleton(options);
+        services.AddSingleton(CreateShards);
+        services.AddSingleton<ILocalShards>(provider => provider.GetRequiredService<ShardSet>());
+        services.AddSingleton<SiloReporter>();
+        services.AddHostedService(provider => provider.GetRequiredService<SiloReporter>());
+        services.AddSingleton(provider => new ShardStatus(provider.GetRequiredService<ShardSet>(), provider.GetRequiredService<SiloReporter>()));
+        return services;
+    }
+
+    private static ShardSet CreateShards(IServiceProvider services)
+    {
+        ShardHostOptions options = services.GetRequiredService<ShardHostOptions>();
+        ClusterOptions cluster = services.GetRequiredService<ClusterOptions>();
+        TimeProvider time = services.GetRequiredService<TimeProvider>();
+
+        // Ticks tell this life from every other one of the silo; the slot is added so that no two shards share one.
+        long incarnation = time.GetUtcNow().UtcTicks;
+        ShardSet shards = new();
+        int slot = 0;
+        foreach (IExpertDevice device in options.CreateDevices())
+        {
+            ShardId id = new(cluster.ClusterId, cluster.SiloName, slot);
+            PlannedShard identity = new(id, incarnation + slot++, device.Description.Kind, options.Format);
+            shards.Add(new ExpertShard(identity, options.Grid, device, options.Source, time));
+        }
+
+        return shards;
+    }
+}

@@ -1,0 +1,116 @@
+using K2Cluster.Contracts;
+using Microsoft.Extensions.Logging;
+using Orleans.Concurrency;
+using Orleans.Metadata;
+using Orleans.Placement;
+
+namespace K2Cluster.Grains.Placement;
+
+/// <summary>
+/// One for each model, on any silo with shards; when that dies, another is activated elsewhere at the next call and learns
+/// all it needs from the reports. Reentrant: gateways wait in it for the next plan.
+/// </summary>
+[Reentrant]
+[KeepAlive]
+[Immovable]
+[RandomPlacement]
+internal sealed partial class PlacementGrain(IGrainFactory grains, IClusterMembershipService membership, IClusterManifestProvider manifests, TimeProvider time, ILogger<PlacementGrain> log) : Grain, IPlacementGrain
+{
+    private static readonly TimeSpan Period = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan LongestPatience = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan AssignTimeout = TimeSpan.FromSeconds(5);
+
+    private readonly Placement _placement = new(new PlacementOptions(), time);
+    private TaskCompletionSource _published = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public override Task OnActivateAsync(CancellationToken cancellationToken)
+    {
+        this.RegisterGrainTimer(
+            _ =>
+            {
+                Advance();
+                return Task.CompletedTask;
+            },
+            new GrainTimerCreationOptions(Period, Period) { Interleave = true });
+        return Task.CompletedTask;
+    }
+
+    public ValueTask ReportAsync(SiloReport report)
+    {
+        _placement.Report(report);
+        Advance();
+        return ValueTask.CompletedTask;
+    }
+
+    public async ValueTask<PlacementPlan?> WaitForPlanAsync(string gateway, Epoch known, TimeSpan patience, CancellationToken cancellationToken)
+    {
+        _placement.Acknowledge(gateway, known);
+        Advance();
+        long start = time.GetTimestamp();
+        patience = patience < LongestPatience ? patience : LongestPatience;
+        while (_placement.Plan is not { } plan || plan.Epoch <= known)
+        {
+            TimeSpan left = patience - time.GetElapsedTime(start);
+            if (left <= TimeSpan.Zero)
+                return null;
+            await _published.Task.WaitAsync(left, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+
+        return _placement.Plan;
+    }
+
+    private void Advance()
+    {
+        PlacementPlan? before = _placement.Plan;
+        foreach ((ShardId shard, ShardAssignment assignment) in _placement.Advance(View()))
+            _ = AssignAsync(shard, assignment);
+        if (ReferenceEquals(_placement.Plan, before))
+            return;
+
+        PlacementPlan plan = _placement.Plan!;
+        LogPlan(log, plan.Epoch, plan.Shards.Length, plan.Incomplete ?? "complete");
+        _published.SetResult();
+        _published = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
+
+    /// <summary>Several may be under way to a shard: it takes the newest, and each is sent again at most once a second.</summary>
+    private async Task AssignAsync(ShardId shard, ShardAssignment assignment)
+    {
+        try
+        {
+            ShardReport report = await grains.GetGrain<IExpertShardGrain>(shard.ToString()).AssignAsync(assignment).AsTask().WaitAsync(AssignTimeout, time);
+            _placement.Report(report);
+        }
+        catch (Exception exception)
+        {
+            LogAssignFailed(log, shard, exception.Message);
+        }
+    }
+
+    private SiloView View()
+    {
+        HashSet<string> alive = [];
+        HashSet<string> known = [];
+        HashSet<string> hosts = [];
+        System.Collections.Immutable.ImmutableDictionary<SiloAddress, GrainManifest> silos = manifests.Current.Silos;
+        foreach (ClusterMember member in membership.CurrentSnapshot.Members.Values)
+        {
+            known.Add(member.Name);
+            if (member.Status != SiloStatus.Active)
+                continue;
+            alive.Add(member.Name);
+            if (silos.TryGetValue(member.SiloAddress, out GrainManifest? manifest) && manifest.Grains.ContainsKey(GrainContext.GrainId.Type))
+                hosts.Add(member.Name);
+        }
+
+        known.ExceptWith(alive);
+        return new SiloView(hosts, known);
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "New placement plan {Epoch} on {Shards} shards, {State}")]
+    private static partial void LogPlan(ILogger logger, Epoch epoch, int shards, string state);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Shard {Shard} did not take its assignment; trying again: {Reason}")]
+    private static partial void LogAssignFailed(ILogger logger, ShardId shard, string reason);
+}

@@ -1,0 +1,42 @@
+using K2Cluster.Contracts;
+using K2Cluster.Grains.Shards;
+
+namespace K2Cluster.Grains;
+
+/// <summary>Whether the shards of this process do their work, for its readiness.</summary>
+public sealed class ShardStatus
+{
+    private readonly ShardSet _shards;
+    private readonly SiloReporter _reporter;
+
+    internal ShardStatus(ShardSet shards, SiloReporter reporter) => (_shards, _reporter) = (shards, reporter);
+
+    /// <summary>Null when the placement grain knows the shards and they hold all that they were asked to; otherwise why not, as one line.</summary>
+    public string? NotReadyReason
+    {
+        get
+        {
+            ShardReport[] reports = [.. _shards.All.Select(shard => shard.Report)];
+            if (reports.FirstOrDefault(report => report.Problem is not null) is { Problem: { } problem })
+                return problem;
+            if (_reporter.Problem is { } unreported)
+                return $"the cluster does not know this silo's shards yet ({unreported})";
+            if (Array.Exists(reports, report => report.Assigned == Epoch.None))
+                return "waiting to be told which experts to hold";
+            int loading = reports.Sum(report => report.Loading);
+            return loading > 0 ? $"loading experts, {Held(reports)} of {Held(reports) + loading}" : null;
+        }
+    }
+
+    /// <summary>What is held, as one line: "80 experts on 1 shard".</summary>
+    public string Summary
+    {
+        get
+        {
+            ShardReport[] reports = [.. _shards.All.Select(shard => shard.Report)];
+            return $"{Held(reports)} experts on {reports.Length} shard{(reports.Length == 1 ? "" : "s")}";
+        }
+    }
+
+    private static int Held(ShardReport[] reports) => reports.Sum(report => report.Held.Length);
+}

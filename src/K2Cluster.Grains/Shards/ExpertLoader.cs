@@ -1,0 +1,157 @@
+using K2Cluster.Checkpoint;
+using K2Cluster.Contracts;
+using K2Cluster.Kernels.Devices;
+using K2Cluster.Kernels.Experts;
+
+namespace K2Cluster.Grains.Shards;
+
+/// <summary>
+/// Loads and drops the experts of a device on a thread of its own, so that serving never waits for it. What it is to hold may
+/// change at any time; what does not fit waits until something was dropped.
+/// </summary>
+internal sealed class ExpertLoader : IDisposable
+{
+    private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(5);
+
+    /// <summary>How long after a failure loading is tried again: a damaged file stays damaged, a full disk or host may recover.</summary>
+    private static readonly TimeSpan RetryInterval = TimeSpan.FromSeconds(30);
+
+    private readonly ExpertGrid _grid;
+    private readonly IExpertDevice _device;
+    private readonly ITensorSource _source;
+    private readonly TimeProvider _time;
+    private readonly Action _onChange;
+    private readonly object _gate = new();
+    private readonly SortedSet<int> _held = [];
+    private readonly SortedSet<int> _missing = [];
+    private readonly Queue<int> _drop = new();
+    private readonly Thread _thread;
+    private readonly int _capacity;
+    private string? _problem;
+    private long _problemTime;
+    private bool _stopping;
+
+    public ExpertLoader(string name, ExpertGrid grid, IExpertDevice device, ITensorSource source, TimeProvider time, Action onChange)
+    {
+        (_grid, _device, _source, _time, _onChange) = (grid, device, source, time, onChange);
+        _capacity = (int)Math.Min(grid.Count, device.Description.WeightsBudget / device.ExpertBytes);
+        _thread = new Thread(Run) { Name = $"k2-load {name}", IsBackground = true };
+        _thread.Start();
+    }
+
+    /// <summary>Replaces what is to be held, and drops what may be dropped and is not to be held.</summary>
+    public void Set(IReadOnlyCollection<int> load, IReadOnlyCollection<int> drop)
+    {
+        lock (_gate)
+        {
+            _missing.Clear();
+            _missing.UnionWith(load);
+            _missing.ExceptWith(_held);
+            _drop.Clear();
+            foreach (int expert in drop.Except(load))
+                _drop.Enqueue(expert);
+            Monitor.Pulse(_gate);
+        }
+    }
+
+    /// <summary>What is held (rising), how much is missing, and why loading stopped.</summary>
+    public (int[] Held, int Missing, string? Problem) State()
+    {
+        lock (_gate)
+            return ([.. _held], _missing.Count, CurrentProblem());
+    }
+
+    public int HeldCount
+    {
+        get
+        {
+            lock (_gate)
+                return _held.Count;
+        }
+    }
+
+    /// <summary>Ends the thread after the expert at hand.</summary>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            _stopping = true;
+            Monitor.Pulse(_gate);
+        }
+
+        _thread.Join(StopPatience);
+    }
+
+    private void Run()
+    {
+        while (Next() is var (expert, isLoad))
+        {
+            (int layer, int number) = _grid.At(expert);
+            ExpertKey key = new(layer, number);
+            if (isLoad)
+                Load(expert, key);
+            else
+                Drop(expert, key);
+            _onChange();
+        }
+    }
+
+    private (int Expert, bool IsLoad)? Next()
+    {
+        lock (_gate)
+        {
+            while (!_stopping)
+            {
+                while (_drop.TryDequeue(out int dropped))
+                {
+                    if (_held.Contains(dropped))
+                        return (dropped, false);
+                }
+
+                if (_missing.Count > 0 && _held.Count < _capacity && CurrentProblem() is null)
+                    return (_missing.Min, true);
+
+                // With a problem there is a time to try again; otherwise somebody will pulse.
+                if (_problem is null)
+                    Monitor.Wait(_gate);
+                else
+                    Monitor.Wait(_gate, RetryInterval / 10);
+            }
+
+            return null;
+        }
+    }
+
+    private void Load(int expert, ExpertKey key)
+    {
+        string? problem = null;
+        try
+        {
+            _device.Load(key, _source);
+        }
+        catch (Exception exception)
+        {
+            problem = $"Expert {key.Expert} of layer {key.Layer} cannot be loaded: {exception.Message}";
+        }
+
+        lock (_gate)
+        {
+            (_problem, _problemTime) = (problem, _time.GetTimestamp());
+            if (problem is null)
+            {
+                _held.Add(expert);
+                _missing.Remove(expert);
+            }
+        }
+    }
+
+    private void Drop(int expert, ExpertKey key)
+    {
+        // First no longer held, for whoever reports it meanwhile.
+        lock (_gate)
+            _held.Remove(expert);
+        _device.Unload(key);
+    }
+
+    private string? CurrentProblem() => _problem is not null && _time.GetElapsedTime(_problemTime) < RetryInterval ? _problem : null;
+}

@@ -1,0 +1,157 @@
+using System.Diagnostics.Metrics;
+using System.Runtime.InteropServices;
+using K2Cluster.Checkpoint;
+using K2Cluster.Cluster.Dispatch;
+using K2Cluster.Contracts;
+using K2Cluster.Kernels.Devices;
+using K2Cluster.Telemetry;
+
+namespace K2Cluster.Grains.Shards;
+
+/// <summary>
+/// A set of experts on one device: what stands behind a shard's grain. Knows no Orleans. It has one life from its
+/// construction to its disposal, told from others by its incarnation.
+/// </summary>
+internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
+{
+    /// <summary>Frames that may wait: more than the batches that a few gateways keep in flight, little enough to answer Busy early.</summary>
+    private const int QueueCapacity = 64;
+
+    private readonly ExpertGrid _grid;
+    private readonly IExpertDevice _device;
+    private readonly DeviceWorker _worker;
+    private readonly ExpertLoader _loader;
+    private readonly IDisposable _counts;
+    private readonly long[] _tokens;
+    private readonly string _name;
+    private readonly Lock _lock = new();
+    private Epoch _assigned;
+
+    /// <param name="identity">Who it is in this life.</param>
+    /// <param name="grid">The experts that the model has.</param>
+    /// <param name="device">Where it holds and computes them; disposed with the shard.</param>
+    /// <param name="source">Where it reads them.</param>
+    /// <param name="time">The clock.</param>
+    public ExpertShard(PlannedShard identity, ExpertGrid grid, IExpertDevice device, ITensorSource source, TimeProvider time)
+    {
+        (Identity, _grid, _device) = (identity, grid, device);
+        _name = identity.Id.ToString();
+        _tokens = new long[grid.Count];
+        _worker = new DeviceWorker(_name, device, QueueCapacity, Count);
+        _loader = new ExpertLoader(_name, grid, device, source, time, () => Changed?.Invoke());
+        _counts = K2Telemetry.Observe(this);
+    }
+
+    /// <summary>What it holds has changed. Raised on the loading thread.</summary>
+    public event Action? Changed;
+
+    public PlannedShard Identity { get; }
+
+    public ShardReport Report
+    {
+        get
+        {
+            (int[] held, int missing, string? problem) = _loader.State();
+            return new ShardReport
+            {
+                Shard = Identity,
+                WeightsBudget = _device.Description.WeightsBudget,
+                ExpertBytes = _device.ExpertBytes,
+                Held = ImmutableCollectionsMarshal.AsImmutableArray(held),
+                Loading = missing,
+                Problem = problem,
+                Assigned = _assigned,
+            };
+        }
+    }
+
+    public async ValueTask<ExpertReply> ForwardAsync(ExpertFrame frame, CancellationToken cancellationToken)
+    {
+        string? problem = null;
+        ReplyStatus status = frame.Incarnation != Identity.Incarnation ? ReplyStatus.WrongIncarnation
+            : (problem = FindProblem(frame)) is not null ? ReplyStatus.Malformed
+            : ReplyStatus.Computed;
+        if (status == ReplyStatus.Computed)
+        {
+            if (_worker.TryEnqueue(frame, cancellationToken) is { } reply)
+                return await reply.ConfigureAwait(false);
+            status = ReplyStatus.Busy;
+        }
+
+        frame.Dispose();
+        return new ExpertReply { Status = status, Pairs = 0, HiddenSize = 0, Problem = problem };
+    }
+
+    /// <summary>Takes an assignment unless it is older than one taken before; loading and dropping go on in the background.</summary>
+    public ShardReport Assign(ShardAssignment assignment)
+    {
+        lock (_lock)
+        {
+            if (assignment.Epoch >= _assigned)
+            {
+                foreach (int expert in assignment.Load.Concat(assignment.Drop))
+                {
+                    if ((uint)expert >= (uint)_grid.Count)
+                        throw new ArgumentException($"There is no expert {expert} in a grid of {_grid.Count}.");
+                }
+
+                _assigned = assignment.Epoch;
+                _loader.Set(assignment.Load, assignment.Drop);
+            }
+        }
+
+        return Report;
+    }
+
+    public void Dispose()
+    {
+        _counts.Dispose();
+        _loader.Dispose();
+        _worker.Dispose();
+        _device.Dispose();
+    }
+
+    IEnumerable<Measurement<long>> IShardCounts.ExpertTokens()
+    {
+        for (int i = 0; i < _tokens.Length; i++)
+        {
+            long count = Volatile.Read(ref _tokens[i]);
+            if (count > 0)
+            {
+                (int layer, int expert) = _grid.At(i);
+                yield return new Measurement<long>(count, new("k2.shard", _name), new("k2.layer", layer), new("k2.expert", expert));
+            }
+        }
+    }
+
+    Measurement<int> IShardCounts.ExpertsHeld() => new(_loader.HeldCount, new KeyValuePair<string, object?>("k2.shard", _name));
+
+    /// <summary>Only the worker's thread writes: no interlocked addition is needed.</summary>
+    private void Count(int layer, int expert)
+    {
+        ref long tokens = ref _tokens[_grid.Index(layer, expert)];
+        Volatile.Write(ref tokens, tokens + 1);
+    }
+
+    /// <summary>What is wrong with a frame, which may come from anybody; null when nothing is.</summary>
+    private string? FindProblem(ExpertFrame frame)
+    {
+        if (frame.HiddenSize != _worker.HiddenSize)
+            return $"hidden size {frame.HiddenSize}, the model has {_worker.HiddenSize}";
+        if (!FrameLimits.AllowFrame(frame.Rows, frame.Pairs, frame.HiddenSize, frame.Length) || !FrameLimits.AllowPairs(frame.Pairs, frame.HiddenSize))
+            return $"{frame.Rows} rows and {frame.Pairs} pairs in {frame.Length} bytes are not allowed";
+        if (!_grid.Contains(frame.Layer, 0))
+            return $"layer {frame.Layer} has no routed experts";
+
+        ReadOnlySpan<int> pairs = MemoryMarshal.Cast<byte, int>(frame.Payload.Span[(frame.Rows * frame.HiddenSize * sizeof(ushort))..]);
+        for (int i = 0; i < pairs.Length; i += 2)
+        {
+            if ((uint)pairs[i] >= (uint)frame.Rows)
+                return $"row {pairs[i]} of {frame.Rows}";
+            if ((uint)pairs[i + 1] >= (uint)_grid.Experts)
+                return $"expert {pairs[i + 1]} of {_grid.Experts}";
+        }
+
+        return null;
+    }
+}

@@ -1,0 +1,21 @@
+using K2Cluster.Checkpoint;
+using K2Cluster.Contracts;
+using K2Cluster.Kernels.Devices;
+
+namespace K2Cluster.Grains.Shards;
+
+/// <summary>The shards that a silo is to have.</summary>
+public sealed record ShardHostOptions
+{
+    /// <summary>The routed experts of the model.</summary>
+    public required ExpertGrid Grid { get; init; }
+
+    /// <summary>How weights are kept: "int4-g32" or "bf16".</summary>
+    public required string Format { get; init; }
+
+    /// <summary>Where experts are read. Not disposed by the shards.</summary>
+    public required ITensorSource Source { get; init; }
+
+    /// <summary>Makes the devices, in the order of their slots; called once, when the host starts. The shards dispose them.</summary>
+    public required Func<IReadOnlyList<IExpertDevice>> CreateDevices { get; init; }
+}

@@ -1,0 +1,64 @@
+using K2Cluster.Cluster;
+using K2Cluster.Contracts;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace K2Cluster.Grains.Shards;
+
+/// <summary>
+/// Tells the placement grain what shards are here: every second, and on every change (20 times a second at most). Nothing
+/// throws out of it: while the grain is away, the shards go on with what they have.
+/// </summary>
+internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions options, ClusterOptions cluster, IGrainFactory grains, TimeProvider time, ILogger<SiloReporter> log) : BackgroundService
+{
+    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan ShortestInterval = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan LeavePatience = TimeSpan.FromMilliseconds(500);
+
+    private volatile string? _problem = "not reported yet";
+
+    /// <summary>Why the last report did not arrive; null when it did.</summary>
+    public string? Problem => _problem;
+
+    /// <summary>Says that the silo leaves, so that its experts go elsewhere before anybody misses them.</summary>
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await base.StopAsync(cancellationToken).ConfigureAwait(false);
+        if (_problem is null)
+            await TryReportAsync(new SiloReport(cluster.SiloName, options.Grid, []), LeavePatience, cancellationToken).ConfigureAwait(false);
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        await Task.Yield(); // the start of the host does not wait for the first report
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            SiloReport report = new(cluster.SiloName, options.Grid, [.. shards.All.Select(shard => shard.Report)]);
+            if (!report.Shards.IsEmpty)
+                await TryReportAsync(report, CallTimeout, stoppingToken).ConfigureAwait(false);
+            await Task.Delay(ShortestInterval, time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await shards.WaitForChangeAsync(Interval, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    private async Task TryReportAsync(SiloReport report, TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await grains.GetGrain<IPlacementGrain>(cluster.ClusterId).ReportAsync(report).AsTask().WaitAsync(timeout, time, cancellationToken).ConfigureAwait(false);
+            _problem = null;
+        }
+        catch (Exception exception)
+        {
+            if (cancellationToken.IsCancellationRequested)
+                return;
+            if (_problem != exception.Message)
+                LogFailed(log, exception.Message);
+            _problem = exception.Message;
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The placement grain did not take this silo's report; trying again: {Reason}")]
+    private static partial void LogFailed(ILogger logger, string reason);
+}

@@ -1,0 +1,82 @@
+using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
+using K2Cluster.Cluster.Dispatch;
+using K2Cluster.Cluster.Plans;
+using K2Cluster.Contracts;
+using K2Cluster.Kernels.Devices;
+
+namespace K2Cluster.Cluster.Tests.Dispatch;
+
+/// <summary>Shards as a test wants them, and a plan over them. A shard answers at once and right unless told otherwise.</summary>
+internal sealed class MadeUpChannels(ExpertGrid grid) : IChannelFactory
+{
+    private readonly ConcurrentDictionary<ShardId, Channel> _channels = new();
+    private long _counter;
+
+    public PlanBoard Board { get; } = new();
+
+    public Channel this[int slot] => _channels.GetOrAdd(Shard(slot), shard => new Channel(shard));
+
+    public static ShardId Shard(int slot) => new("m", "s", slot);
+
+    public IExpertChannel Create(ShardId shard) => this[shard.Slot];
+
+    /// <summary>Publishes a plan by which <paramref name="replicas"/> gives the slots that hold an expert.</summary>
+    public void Publish(int slots, Func<int, int[]> replicas, long incarnation = 1)
+    {
+        List<int> starts = [0];
+        List<int> shards = [];
+        for (int expert = 0; expert < grid.Count; expert++)
+        {
+            shards.AddRange(replicas(expert));
+            starts.Add(shards.Count);
+        }
+
+        Board.Publish(new PlacementPlan
+        {
+            Epoch = new Epoch(1, Interlocked.Increment(ref _counter)),
+            Grid = grid,
+            Shards = [.. Enumerable.Range(0, slots).Select(slot => new PlannedShard(Shard(slot), incarnation, "cpu", "int4-g32"))],
+            ReplicaStarts = [.. starts],
+            ReplicaShards = [.. shards],
+        });
+    }
+
+    internal sealed class Channel(ShardId shard) : IExpertChannel
+    {
+        public ShardId Shard => shard;
+
+        public int InFlight { get; set; }
+
+        /// <summary>What to do with a frame; null answers it.</summary>
+        public Func<ExpertFrame, CancellationToken, Task<ExpertReply>?>? Handle { get; set; }
+
+        public ConcurrentQueue<(int Rows, int Pairs, long Incarnation)> Frames { get; } = new();
+
+        public ValueTask<ExpertReply> SubmitAsync(ExpertFrame frame, CancellationToken cancellationToken)
+        {
+            Frames.Enqueue((frame.Rows, frame.Pairs, frame.Incarnation));
+            return Handle?.Invoke(frame, cancellationToken) is { } answer ? new ValueTask<ExpertReply>(answer) : ValueTask.FromResult(Answer(frame));
+        }
+
+        public static ExpertReply Answer(ExpertFrame frame, Func<int, PairStatus>? statusOf = null)
+        {
+            int hidden = frame.HiddenSize;
+            ReadOnlySpan<ushort> rows = MemoryMarshal.Cast<byte, ushort>(frame.Payload.Span[..(frame.Rows * hidden * 2)]);
+            ReadOnlySpan<int> pairs = MemoryMarshal.Cast<byte, int>(frame.Payload.Span[(frame.Rows * hidden * 2)..]);
+            ExpertReply reply = new() { Status = ReplyStatus.Computed, Pairs = frame.Pairs, HiddenSize = hidden, Problem = statusOf is null ? null : "made up" };
+            reply.Rent(ExpertReply.PayloadLength(frame.Pairs, hidden));
+            Span<ushort> outputs = MemoryMarshal.Cast<byte, ushort>(reply.Payload.Span[ExpertReply.StatusLength(frame.Pairs)..]);
+            for (int pair = 0; pair < frame.Pairs; pair++)
+            {
+                int expert = pairs[(2 * pair) + 1];
+                reply.Payload.Span[pair] = (byte)(statusOf?.Invoke(expert) ?? PairStatus.Done);
+                for (int i = 0; i < hidden; i++)
+                    outputs[(pair * hidden) + i] = MadeUpDevice.Output(rows[(pairs[2 * pair] * hidden) + i], frame.Layer, expert);
+            }
+
+            frame.Dispose();
+            return reply;
+        }
+    }
+}

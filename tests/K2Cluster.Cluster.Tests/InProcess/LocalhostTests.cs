@@ -1,0 +1,56 @@
+using System.Diagnostics;
+using K2Cluster.Cluster.Plans;
+using K2Cluster.Kernels.Experts;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Xunit.Abstractions;
+
+namespace K2Cluster.Cluster.Tests.InProcess;
+
+public sealed class LocalhostTests(ITestOutputHelper output) : IDisposable
+{
+    private readonly string _folder = Path.Combine(Path.GetTempPath(), $"k2cluster-test-{Guid.NewGuid():N}");
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public async Task A_gateway_and_two_silos_find_each_other_in_any_order_and_one_may_leave()
+    {
+        using IHost gateway = Member("gateway", hostsShards: false);
+        using IHost first = Member("first", hostsShards: true);
+        using IHost second = Member("second", hostsShards: true);
+
+        long start = Stopwatch.GetTimestamp();
+        await gateway.StartAsync();
+        IPlanSource plans = gateway.Services.GetRequiredService<IPlanSource>();
+        await Eventually.TrueAsync(() => plans.NotReadyReason!.Contains("start one"), "a reason that says what to do");
+        await Task.WhenAll(first.StartAsync(), second.StartAsync());
+        await Eventually.TrueAsync(() => plans is { NotReadyReason: null, Current.Shards.Length: 2 }, "a complete plan over two silos", seconds: 30);
+        output.WriteLine($"Gateway, then two silos at once, complete: {Stopwatch.GetElapsedTime(start).TotalSeconds:0.00} s");
+        IExperts experts = gateway.Services.GetRequiredService<IExperts>();
+        Run(experts);
+
+        start = Stopwatch.GetTimestamp();
+        await second.StopAsync();
+        await Eventually.TrueAsync(() => plans is { NotReadyReason: null, Current.Shards.Length: 1 }, "a complete plan over one silo");
+        output.WriteLine($"One left, complete again: {Stopwatch.GetElapsedTime(start).TotalSeconds:0.00} s");
+        Run(experts);
+
+        await first.StopAsync();
+        await Eventually.TrueAsync(() => plans.NotReadyReason is not null, "a gateway that is not ready without any silo");
+        await gateway.StopAsync();
+    }
+
+    private static void Run(IExperts experts)
+    {
+        for (int seed = 0; seed < 20; seed++)
+        {
+            ExpertBatch batch = Batches.Random(HostedMember.Grid, 8, 4, seed);
+            experts.Collect(experts.Submit(batch));
+            Batches.AssertDone(batch);
+        }
+    }
+
+    private IHost Member(string name, bool hostsShards) => HostedMember.Build(
+        new ClusterOptions { Mode = ClusterMode.Localhost, ClusterId = "local", SiloName = name, HostsShards = hostsShards, StateFolder = _folder }, gateway: !hostsShards);
+}

@@ -1,0 +1,265 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+using System.Runtime.InteropServices;
+using K2Cluster.Checkpoint;
+using K2Cluster.Contracts;
+using K2Cluster.Grains.Shards;
+using K2Cluster.Kernels.Devices;
+using K2Cluster.Telemetry;
+
+namespace K2Cluster.Cluster.Tests.Shards;
+
+public sealed class ExpertShardTests : IDisposable
+{
+    private static readonly ExpertGrid Grid = new(1, 2, 4);
+    private readonly MadeUpDevice _device = new(Batches.HiddenSize, capacity: 6);
+    private readonly NoTensors _source = new();
+    private readonly ExpertShard _shard;
+
+    public ExpertShardTests() =>
+        _shard = new ExpertShard(new PlannedShard(new ShardId("m", $"s{Guid.NewGuid():N}", 0), 42, "cpu", "int4-g32"), Grid, _device, _source, TimeProvider.System);
+
+    public void Dispose() => _shard.Dispose();
+
+    [Fact]
+    public async Task Loads_what_it_is_assigned_and_reports_progress()
+    {
+        using SemaphoreSlim gate = new(0);
+        _device.BeforeLoad = _ => gate.Wait();
+        int changes = 0;
+        _shard.Changed += () => Interlocked.Increment(ref changes);
+
+        ShardReport first = _shard.Assign(new ShardAssignment(new Epoch(1, 1), [0, 1, 5], []));
+        Assert.Equal((0, 3, new Epoch(1, 1)), (first.Held.Length, first.Loading, first.Assigned));
+        gate.Release();
+        await Eventually.TrueAsync(() => _shard.Report.Held.Length == 1 && changes == 1, "one expert loaded");
+        Assert.Equal(2, _shard.Report.Loading);
+        gate.Release(2);
+        await Eventually.TrueAsync(() => _shard.Report.Loading == 0, "all loaded");
+
+        Assert.Equal([0, 1, 5], _shard.Report.Held);
+        Assert.True(_device.Holds(new(2, 1)));
+    }
+
+    [Fact]
+    public async Task Drops_only_what_it_may_and_ignores_an_older_assignment()
+    {
+        await LoadAsync(0, 1, 5);
+        _shard.Assign(new ShardAssignment(new Epoch(2, 0), [0], [5]));
+        await Eventually.TrueAsync(() => _shard.Report.Held.Length == 2, "5 dropped");
+        Assert.Equal([0, 1], _shard.Report.Held); // 1 is not wanted, but a gateway may still ask it
+
+        Assert.Equal(new Epoch(2, 0), _shard.Assign(new ShardAssignment(new Epoch(1, 9), [7], [0, 1])).Assigned);
+        Assert.Equal((2, 0), (_shard.Report.Held.Length, _shard.Report.Loading));
+        Assert.Throws<ArgumentException>(() => _shard.Assign(new ShardAssignment(new Epoch(3, 0), [8], [])));
+    }
+
+    [Fact]
+    public async Task What_does_not_fit_waits_until_something_was_dropped()
+    {
+        await LoadAsync(0, 1, 2, 3, 4, 5);
+        _shard.Assign(new ShardAssignment(new Epoch(2, 0), [0, 1, 2, 3, 4, 7], []));
+        Assert.Equal((1, null), (_shard.Report.Loading, _shard.Report.Problem));
+        _shard.Assign(new ShardAssignment(new Epoch(2, 1), [0, 1, 2, 3, 4, 7], [5]));
+        await Eventually.TrueAsync(() => _shard.Report.Held.Contains(7), "7 loaded in place of 5");
+        Assert.DoesNotContain(5, _shard.Report.Held);
+    }
+
+    [Fact]
+    public async Task An_expert_that_cannot_be_loaded_is_reported_as_a_problem()
+    {
+        _device.BeforeLoad = key => throw new CheckpointException($"tensor {key} is short");
+        _shard.Assign(new ShardAssignment(new Epoch(1, 0), [6], []));
+        await Eventually.TrueAsync(() => _shard.Report.Problem is not null, "a problem");
+
+        Assert.StartsWith("Expert 2 of layer 2 cannot be loaded: tensor", _shard.Report.Problem);
+        Assert.Equal(1, _shard.Report.Loading);
+    }
+
+    [Fact]
+    public async Task Computes_what_it_holds_and_says_what_it_does_not_under_any_epoch()
+    {
+        await LoadAsync(0, 2);
+        using ExpertReply reply = await _shard.ForwardAsync(Frame(epoch: new Epoch(0, 0), pairs: [(0, 2), (1, 0), (1, 1)]), CancellationToken.None);
+
+        Assert.Equal(ReplyStatus.Computed, reply.Status);
+        Assert.Equal([PairStatus.Done, PairStatus.Done, PairStatus.NotHeld], MemoryMarshal.Cast<byte, PairStatus>(reply.Payload.Span[..3]).ToArray());
+        ReadOnlySpan<ushort> outputs = MemoryMarshal.Cast<byte, ushort>(reply.Payload.Span[ExpertReply.StatusLength(3)..]);
+        Assert.Equal(MadeUpDevice.Output(3, 1, 2), outputs[3]);
+        Assert.Equal(MadeUpDevice.Output(Batches.HiddenSize, 1, 0), outputs[Batches.HiddenSize]);
+    }
+
+    [Fact]
+    public async Task Another_incarnation_is_refused()
+    {
+        using ExpertReply reply = await _shard.ForwardAsync(Frame(incarnation: 41), CancellationToken.None);
+        Assert.Equal(ReplyStatus.WrongIncarnation, reply.Status);
+    }
+
+    [Theory]
+    [InlineData(3, 0, 0, "layer 3 has no routed experts")]
+    [InlineData(0, 0, 0, "layer 0 has no routed experts")]
+    [InlineData(1, 2, 0, "row 2 of 2")]
+    [InlineData(1, -1, 0, "row -1 of 2")]
+    [InlineData(1, 0, 4, "expert 4 of 4")]
+    [InlineData(1, 0, -1, "expert -1 of 4")]
+    public async Task Wrong_ids_are_refused_with_the_reason(int layer, int row, int expert, string problem)
+    {
+        using ExpertReply reply = await _shard.ForwardAsync(Frame(layer: layer, pairs: [(row, expert)]), CancellationToken.None);
+        Assert.Equal((ReplyStatus.Malformed, problem), (reply.Status, reply.Problem));
+    }
+
+    [Fact]
+    public async Task Wrong_sizes_are_refused()
+    {
+        ExpertFrame wide = new() { Incarnation = 42, Epoch = default, Layer = 1, Rows = 1, Pairs = 1, HiddenSize = 32 };
+        wide.Rent(ExpertFrame.PayloadLength(1, 1, 32));
+        ExpertFrame shortened = new() { Incarnation = 42, Epoch = default, Layer = 1, Rows = 1, Pairs = 2, HiddenSize = Batches.HiddenSize };
+        shortened.Rent(ExpertFrame.PayloadLength(1, 1, Batches.HiddenSize));
+        foreach (ExpertFrame frame in new[] { wide, shortened })
+        {
+            using ExpertReply reply = await _shard.ForwardAsync(frame, CancellationToken.None);
+            Assert.Equal(ReplyStatus.Malformed, reply.Status);
+        }
+    }
+
+    [Fact]
+    public async Task A_device_that_throws_fails_that_frame_and_serves_the_next()
+    {
+        await LoadAsync(0);
+        _device.BeforeForward = _ => throw new InvalidOperationException("device lost");
+        using ExpertReply failed = await _shard.ForwardAsync(Frame(pairs: [(0, 0)]), CancellationToken.None);
+        Assert.Equal(((byte)PairStatus.Failed, "device lost"), (failed.Payload.Span[0], failed.Problem));
+
+        _device.BeforeForward = _ => { };
+        using ExpertReply served = await _shard.ForwardAsync(Frame(pairs: [(0, 0)]), CancellationToken.None);
+        Assert.Equal((byte)PairStatus.Done, served.Payload.Span[0]);
+    }
+
+    [Fact]
+    public async Task A_full_queue_is_Busy_a_cancelled_frame_is_never_computed_and_shutdown_ends_the_rest()
+    {
+        await LoadAsync(0);
+        using ManualResetEventSlim entered = new();
+        using ManualResetEventSlim proceed = new();
+        int forwards = 0;
+        _device.BeforeForward = _ =>
+        {
+            Interlocked.Increment(ref forwards);
+            entered.Set();
+            proceed.Wait();
+        };
+        Task<ExpertReply> running = _shard.ForwardAsync(Frame(), CancellationToken.None).AsTask();
+        entered.Wait();
+        using CancellationTokenSource cancel = new();
+        Task<ExpertReply> cancelled = _shard.ForwardAsync(Frame(), cancel.Token).AsTask();
+        List<Task<ExpertReply>> waiting = [];
+        ReplyStatus? refused = null;
+        while (refused is null && waiting.Count < 1000)
+        {
+            Task<ExpertReply> next = _shard.ForwardAsync(Frame(), CancellationToken.None).AsTask();
+            if (next.IsCompleted)
+                refused = (await next).Status;
+            else
+                waiting.Add(next);
+        }
+
+        Assert.Equal(ReplyStatus.Busy, refused);
+        await cancel.CancelAsync();
+        await Assert.ThrowsAsync<TaskCanceledException>(() => cancelled);
+
+        Task disposed = Task.Run(_shard.Dispose);
+        await Eventually.TrueAsync(() => ThrowsWhenStopped(), "shutdown begun");
+        proceed.Set();
+        await disposed;
+        Assert.Equal(ReplyStatus.Computed, (await running).Status);
+        foreach (Task<ExpertReply> task in waiting)
+            await Assert.ThrowsAsync<ObjectDisposedException>(() => task);
+        Assert.Equal(1, forwards);
+        Assert.True(_device.IsDisposed);
+    }
+
+    [Fact]
+    public async Task Counts_tokens_of_each_expert_and_experts_held()
+    {
+        await LoadAsync(0, 2);
+        (await _shard.ForwardAsync(Frame(pairs: [(0, 2), (1, 0), (1, 2), (1, 1)]), CancellationToken.None)).Dispose();
+
+        Dictionary<string, long> measured = [];
+        using MeterListener listener = new();
+        listener.InstrumentPublished = (instrument, own) =>
+        {
+            if (instrument.Meter.Name == K2Telemetry.ShardMeterName)
+                own.EnableMeasurementEvents(instrument);
+        };
+        void Record(string name, long value, ReadOnlySpan<KeyValuePair<string, object?>> tags)
+        {
+            if (Equals(tags[0].Value, _shard.Identity.Id.ToString()))
+                measured[string.Join(' ', [name, .. tags[1..].ToArray().Select(tag => $"{tag.Key}={tag.Value}")])] = value;
+        }
+
+        listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) => Record(instrument.Name, value, tags));
+        listener.SetMeasurementEventCallback<int>((instrument, value, tags, _) => Record(instrument.Name, value, tags));
+        listener.Start();
+        listener.RecordObservableInstruments();
+
+        Assert.Equal(
+            new Dictionary<string, long> { ["k2.expert.tokens k2.layer=1 k2.expert=0"] = 1, ["k2.expert.tokens k2.layer=1 k2.expert=2"] = 2, ["k2.experts.held"] = 2 },
+            measured);
+    }
+
+    [Fact]
+    public async Task Its_work_is_a_child_of_the_trace_in_the_frame()
+    {
+        await LoadAsync(0);
+        List<Activity> ended = [];
+        using ActivityListener listener = new()
+        {
+            ShouldListenTo = source => source.Name == K2Telemetry.ActivitySourceName,
+            Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllDataAndRecorded,
+            ActivityStopped = activity =>
+            {
+                lock (ended)
+                    ended.Add(activity);
+            },
+        };
+        ActivitySource.AddActivityListener(listener);
+        ActivityContext parent = new(ActivityTraceId.CreateRandom(), ActivitySpanId.CreateRandom(), ActivityTraceFlags.Recorded);
+        (await _shard.ForwardAsync(Frame(trace: parent), CancellationToken.None)).Dispose();
+
+        bool Found()
+        {
+            lock (ended)
+                return ended.Exists(activity => activity.OperationName == "k2.shard.forward" && activity.TraceId == parent.TraceId && activity.ParentSpanId == parent.SpanId);
+        }
+
+        await Eventually.TrueAsync(Found, "an activity under the frame's trace");
+    }
+
+    private static ExpertFrame Frame(long incarnation = 42, Epoch epoch = default, int layer = 1, (int Row, int Expert)[]? pairs = null, ActivityContext trace = default)
+    {
+        pairs ??= [(0, 0)];
+        const int rows = 2;
+        ExpertFrame frame = new() { Incarnation = incarnation, Epoch = epoch, Layer = layer, Rows = rows, Pairs = pairs.Length, HiddenSize = Batches.HiddenSize, Trace = trace };
+        frame.Rent(ExpertFrame.PayloadLength(rows, pairs.Length, Batches.HiddenSize));
+        Span<ushort> hidden = MemoryMarshal.Cast<byte, ushort>(frame.Payload.Span[..(rows * Batches.HiddenSize * 2)]);
+        for (int i = 0; i < hidden.Length; i++)
+            hidden[i] = (ushort)i;
+        Span<int> ids = MemoryMarshal.Cast<byte, int>(frame.Payload.Span[(rows * Batches.HiddenSize * 2)..]);
+        for (int i = 0; i < pairs.Length; i++)
+            (ids[2 * i], ids[(2 * i) + 1]) = pairs[i];
+        return frame;
+    }
+
+    private async Task LoadAsync(params int[] experts)
+    {
+        _shard.Assign(new ShardAssignment(new Epoch(1, 1), [.. experts], []));
+        await Eventually.TrueAsync(() => _shard.Report.Held.Length == experts.Length, "experts loaded");
+    }
+
+    private bool ThrowsWhenStopped()
+    {
+        ValueTask<ExpertReply> reply = _shard.ForwardAsync(Frame(), CancellationToken.None);
+        return reply.IsFaulted;
+    }
+}
