@@ -39,14 +39,20 @@ public class PythonJsonTests
     [InlineData(@"""\u0000\u001f\b\f\n\r\t""", @"""\u0000\u001f\b\f\n\r\t""")]
     [InlineData(@"""\u007f\u00e9\u2028<&>'""", "\"\u007f\u00e9\u2028<&>'\"")]
     [InlineData(@"""\ud83d\ude42""", "\"\ud83d\ude42\"")]
-    [InlineData(@"""\ud83d""", "\"\ud83d\"")]
-    [InlineData(@"{""\ude42\n"": ""\ude42""}", "{\"\ude42\\n\": \"\ude42\"}")]
     [InlineData("[ ]", "[]")]
     [InlineData("{ }", "{}")]
     [InlineData("[1,true,false,null,\"x\",[2]]", "[1, true, false, null, \"x\", [2]]")]
     [InlineData("{\"b\":1,\"a\":{\"d\":[],\"c\":2}}", "{\"b\": 1, \"a\": {\"d\": [], \"c\": 2}}")]
     [InlineData("{\"a\":1,\"b\":2,\"a\":3}", "{\"a\": 3, \"b\": 2}")]
     public void Arguments_keep_their_order(string source, string expected) => Assert.Equal(expected, Arguments(source));
+
+    // No theory: an attribute cannot hold half a surrogate pair.
+    [Fact]
+    public void An_escaped_half_of_a_surrogate_pair_stays_one()
+    {
+        Assert.Equal("\"\ud83d\"", Arguments(@"""\ud83d"""));
+        Assert.Equal("{\"\ude42\\n\": \"\ude42\"}", Arguments(@"{""\ude42\n"": ""\ude42""}"));
+    }
 
     [Fact]
     public void Keys_of_tools_are_sorted_by_code_point_at_every_level() => Assert.Equal(
