@@ -15,7 +15,7 @@ namespace K2Cluster.Trunk;
 /// The trunk on the CPU: BF16 weights, FP32 between them, BF16 KV cache. A row's result depends on its token, its position
 /// and the tokens before it, and on nothing else: not on the batch, its chunks, the micro-batches, the threads or the
 /// instruction set. A step allocates nothing once buffers have grown to the largest batch seen, save for the words of a
-/// problem.
+/// problem. Freed pages need nothing done here.
 /// </summary>
 public sealed class CpuTrunk : ITrunk
 {
@@ -90,6 +90,8 @@ public sealed class CpuTrunk : ITrunk
         LayerRange layers = options.Layers ?? new LayerRange(0, config.LayerCount);
         if (layers.First < 0 || layers.First >= layers.Last || layers.Last > config.LayerCount)
             throw new ArgumentException($"The layers [{layers.First}, {layers.Last}) are not a range of the model's {config.LayerCount}.", nameof(options));
+        if ((long)options.MaxRows * config.ExpertsPerToken * config.HiddenSize > Array.MaxLength)
+            throw new ArgumentException($"MaxRows is {options.MaxRows}; {config.ExpertsPerToken} experts' rows of {config.HiddenSize} each would not fit one array.", nameof(options));
         if (experts.MaxInFlight < 2)
             throw new ArgumentException($"The experts take {experts.MaxInFlight} batch at a time; the trunk keeps two in flight.", nameof(experts));
 
@@ -99,7 +101,15 @@ public sealed class CpuTrunk : ITrunk
             throw new ArgumentException($"KvMemoryBytes is {options.KvMemoryBytes:N0}; one page of {ITrunk.PageTokens} tokens takes {pageBytes:N0}.", nameof(options));
 
         TrunkWeights weights = TrunkLoader.Load(config, source, layers, compute, progress, cancellation);
-        return new CpuTrunk(config, weights, layers, compute, experts, options, (int)pages);
+        try
+        {
+            return new CpuTrunk(config, weights, layers, compute, experts, options, (int)pages);
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Bytes that a KV page takes in a range of layers.</summary>
@@ -128,6 +138,7 @@ public sealed class CpuTrunk : ITrunk
         catch
         {
             Abandon();
+            _step.Count = 0;
             throw;
         }
 

@@ -36,6 +36,9 @@ public interface ITrunk : IDisposable
     /// <summary>Copies the rows [batch rows, HiddenSize] in FP32 out of the trunk, to hand them to the next stage.</summary>
     void ReadRows(Span<float> destination);
 
-    /// <summary>Sets the rows that the next <see cref="Run"/> of a range that does not begin at 0 starts from.</summary>
+    /// <summary>
+    /// Sets the rows that the next <see cref="Run"/> of a range that does not begin at 0 starts from. Its result then tells
+    /// which sequences left the step before: give it the statuses of the stage before, or clear them.
+    /// </summary>
     void WriteRows(ReadOnlySpan<float> source);
 }

@@ -2,7 +2,7 @@ namespace K2Cluster.Trunk;
 
 /// <summary>
 /// One step's work for the trunk: plain data that could cross a process. Rows lie in order; the rows of a sequence are
-/// contiguous and rise in position. The scheduler sees page ids only: KV pages and rows live in the trunk's own buffers.
+/// contiguous and rise in position by one. The scheduler sees page ids only: KV pages and rows live in the trunk's own buffers.
 /// </summary>
 public sealed class TrunkBatch
 {

@@ -13,6 +13,9 @@ internal sealed record CheckpointShape
 
     public int FirstDense { get; init; } = 1;
 
+    /// <summary>Of the layers after the dense ones, those divisible by this have experts.</summary>
+    public int MoeFrequency { get; init; } = 1;
+
     public int Experts { get; init; } = 8;
 
     public int ExpertsPerToken { get; init; } = 2;
@@ -88,7 +91,7 @@ internal sealed record CheckpointShape
             ["max_position_embeddings"] = 4096,
             ["model_type"] = Int4 ? "kimi_k2" : "deepseek_v3",
             ["moe_intermediate_size"] = MoeIntermediate,
-            ["moe_layer_freq"] = 1,
+            ["moe_layer_freq"] = MoeFrequency,
             ["n_group"] = Groups,
             ["n_routed_experts"] = Experts,
             ["n_shared_experts"] = SharedExperts,

@@ -87,7 +87,7 @@ internal sealed class CheckpointWriter
         Matrix(at + "self_attn.o_proj.weight", hidden, _shape.Heads * _shape.Value);
         // Published checkpoints have it; nobody reads it.
         _file.Add(_shape.Prefix + at + "self_attn.rotary_emb.inv_freq", "F32", [_shape.Rope / 2], new byte[_shape.Rope / 2 * sizeof(float)]);
-        if (layer < _shape.FirstDense)
+        if (layer < _shape.FirstDense || layer % _shape.MoeFrequency != 0)
         {
             Mlp(at + "mlp.", _shape.Intermediate, Matrix);
             return;
