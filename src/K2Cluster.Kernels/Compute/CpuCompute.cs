@@ -18,7 +18,7 @@ public sealed unsafe class CpuCompute : IDisposable
     private const long Inside = CallerParked - 1;
     private const int NumberShift = 32;
 
-    // About 20 µs: longer than the gap between two kernels of a step, far shorter than a time slice.
+    // Some 50 µs: longer than the gap between two kernels of a step, far shorter than a time slice.
     private const int Spins = 400;
 
     [ThreadStatic]

@@ -72,10 +72,10 @@ public unsafe interface ILanes<TSelf>
     static abstract TSelf NibblePairs(TSelf words, [ConstantExpected] byte shift);
 
     /// <summary>
-    /// sum + low(pairs) × low(word) + high(pairs) × high(word) in int32, of signed 16-bit halves. Exact as long as the caller
-    /// keeps the sum within int32.
+    /// sum + low(pairs) × low(*word) + high(pairs) × high(*word) in int32, of signed 16-bit halves. Exact as long as the caller
+    /// keeps the sum within int32. The word comes from memory, as the load unit repeats it in all lanes at no cost.
     /// </summary>
-    static abstract TSelf MultiplyAddPairs(TSelf sum, TSelf pairs, int word);
+    static abstract TSelf MultiplyAddPairs(TSelf sum, TSelf pairs, int* word);
 
     /// <summary>int32 sums.</summary>
     static abstract TSelf AddWords(TSelf left, TSelf right);

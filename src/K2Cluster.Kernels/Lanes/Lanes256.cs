@@ -144,9 +144,9 @@ public readonly unsafe struct Lanes256 : ILanes<Lanes256>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes256 MultiplyAddPairs(Lanes256 sum, Lanes256 pairs, int word)
+    public static Lanes256 MultiplyAddPairs(Lanes256 sum, Lanes256 pairs, int* word)
     {
-        Vector256<short> factor = Vector256.Create(word).AsInt16();
+        Vector256<short> factor = Vector256.Create(*word).AsInt16();
         return new(
             (sum._low.AsInt32() + Avx2.MultiplyAddAdjacent(pairs._low.AsInt16(), factor)).AsSingle(),
             (sum._high.AsInt32() + Avx2.MultiplyAddAdjacent(pairs._high.AsInt16(), factor)).AsSingle());

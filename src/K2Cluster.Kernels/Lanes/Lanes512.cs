@@ -96,8 +96,8 @@ public readonly unsafe struct Lanes512 : ILanes<Lanes512>
         new((Avx512F.ShiftRightLogical(words._value.AsUInt32(), shift) & Vector512.Create(0x000F_000Fu)).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes512 MultiplyAddPairs(Lanes512 sum, Lanes512 pairs, int word) =>
-        new((sum._value.AsInt32() + Avx512BW.MultiplyAddAdjacent(pairs._value.AsInt16(), Vector512.Create(word).AsInt16())).AsSingle());
+    public static Lanes512 MultiplyAddPairs(Lanes512 sum, Lanes512 pairs, int* word) =>
+        new((sum._value.AsInt32() + Avx512BW.MultiplyAddAdjacent(pairs._value.AsInt16(), Vector512.Create(*word).AsInt16())).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes512 AddWords(Lanes512 left, Lanes512 right) => new((left._value.AsInt32() + right._value.AsInt32()).AsSingle());

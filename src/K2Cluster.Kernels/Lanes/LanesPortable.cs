@@ -161,12 +161,13 @@ public unsafe struct LanesPortable : ILanes<LanesPortable>
         return words;
     }
 
-    public static LanesPortable MultiplyAddPairs(LanesPortable sum, LanesPortable pairs, int word)
+    public static LanesPortable MultiplyAddPairs(LanesPortable sum, LanesPortable pairs, int* word)
     {
+        int low = (short)*word, high = *word >> 16;
         for (int i = 0; i < Count; i++)
         {
             int pair = pairs.Word(i);
-            sum.SetWord(i, sum.Word(i) + ((short)pair * (short)word) + ((pair >> 16) * (word >> 16)));
+            sum.SetWord(i, sum.Word(i) + ((short)pair * low) + ((pair >> 16) * high));
         }
 
         return sum;

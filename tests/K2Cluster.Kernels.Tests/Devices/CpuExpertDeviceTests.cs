@@ -275,13 +275,16 @@ public sealed class CpuExpertDeviceTests
     }
 
     [Fact]
-    public void Another_devices_work_is_refused()
+    public void Another_devices_work_is_refused_and_so_is_a_disposed_one()
     {
         using RandomExperts small = new(int4: true, 32, 32, experts: 1);
         using RandomExperts large = new(int4: true, 64, 32, experts: 1);
         using Harness first = new(small, 1, CpuPaths.Best);
         using Harness second = new(large, 1, CpuPaths.Best);
         Assert.Throws<ArgumentException>(() => first.Device.Forward(second.Work));
+        first.Work.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => first.Device.Forward(first.Work));
+        Assert.Throws<ObjectDisposedException>(() => first.Work.Hidden.Length);
     }
 
     private sealed class Harness : IDisposable

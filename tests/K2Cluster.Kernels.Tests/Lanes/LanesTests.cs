@@ -91,7 +91,7 @@ public sealed unsafe class LanesTests
             ["NibblePairs 4"] = (left, _) => TLanes.NibblePairs(left, 4),
             ["NibblePairs 8"] = (left, _) => TLanes.NibblePairs(left, 8),
             ["NibblePairs 12"] = (left, _) => TLanes.NibblePairs(left, 12),
-            ["MultiplyAddPairs"] = (left, right) => TLanes.ConvertToSingle(TLanes.MultiplyAddPairs(TLanes.BroadcastWord(-77), TLanes.NibblePairs(left, 4), -32767 << 16 | 0x7FFF)),
+            ["MultiplyAddPairs"] = (left, _) => PairProducts(left),
             ["AddWords"] = (left, right) => TLanes.ConvertToSingle(TLanes.AddWords(left, right)),
             ["ConvertToSingle"] = (left, _) => TLanes.ConvertToSingle(left),
             ["Exp"] = (left, _) => LaneMath.Exp(left),
@@ -105,6 +105,13 @@ public sealed unsafe class LanesTests
         ushort* rounded = stackalloc ushort[LaneCount];
         TLanes.StoreBf16(value, rounded);
         return TLanes.LoadBf16(rounded);
+    }
+
+    private static TLanes PairProducts<TLanes>(TLanes value)
+        where TLanes : struct, ILanes<TLanes>
+    {
+        int word = -32767 << 16 | 0x7FFF;
+        return TLanes.ConvertToSingle(TLanes.MultiplyAddPairs(TLanes.BroadcastWord(-77), TLanes.NibblePairs(value, 4), &word));
     }
 
     private static float First<TLanes>(TLanes value)

@@ -123,6 +123,7 @@ public sealed class CpuExpertDevice : IExpertDevice
         if (work is not CpuExpertWork own || own.HiddenSize != _config.HiddenSize)
             throw new ArgumentException("The work was not made by this device's CreateWork.", nameof(work));
 
+        ObjectDisposedException.ThrowIf(own.IsDisposed, own);
         ExpertGroups groups = own.Groups;
         lock (_gate)
         {

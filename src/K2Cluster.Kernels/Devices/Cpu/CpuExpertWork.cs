@@ -38,13 +38,13 @@ internal sealed unsafe class CpuExpertWork : ExpertWork
         }
     }
 
-    public override Span<ushort> Hidden => new(_hidden.Pointer, Rows * HiddenSize);
+    public override Span<ushort> Hidden => new(Live(_hidden).Pointer, Rows * HiddenSize);
 
     public override Span<int> PairRows => _pairRows.AsSpan(0, Pairs);
 
     public override Span<int> PairExperts => _pairExperts.AsSpan(0, Pairs);
 
-    public override Span<ushort> Outputs => new(_outputs.Pointer, Pairs * HiddenSize);
+    public override Span<ushort> Outputs => new(Live(_outputs).Pointer, Pairs * HiddenSize);
 
     public override Span<PairStatus> Statuses => _statuses.AsSpan(0, Pairs);
 
@@ -59,6 +59,8 @@ internal sealed unsafe class CpuExpertWork : ExpertWork
     /// <summary>Floats from one intermediate row to the next: whole blocks of 16.</summary>
     public int IntermediateStride { get; }
 
+    public bool IsDisposed => _hidden.IsClosed;
+
     public ReadOnlySpan<ushort> HiddenRow(int row) => new((ushort*)_hidden.Pointer + (long)row * HiddenSize, HiddenSize);
 
     /// <summary>The hidden row, in FP32, of the pair at a position of the order; only with BF16 experts.</summary>
@@ -68,6 +70,12 @@ internal sealed unsafe class CpuExpertWork : ExpertWork
     public float* Intermediate(int position) => (float*)_intermediate.Pointer + (long)position * IntermediateStride;
 
     public ushort* Output(int pair) => (ushort*)_outputs.Pointer + (long)pair * HiddenSize;
+
+    private AlignedMemory Live(AlignedMemory memory)
+    {
+        ObjectDisposedException.ThrowIf(memory.IsClosed, this);
+        return memory;
+    }
 
     protected override void Dispose(bool disposing)
     {

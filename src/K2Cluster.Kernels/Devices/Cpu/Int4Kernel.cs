@@ -60,13 +60,13 @@ internal static unsafe class Int4Kernel
             TLanes even = TLanes.BroadcastWord(corrections[group]);
             TLanes odd = TLanes.Zero;
             uint* words = (uint*)(block + ScaleBytes);
-            for (int j = 0; j < 4; j++)
+            for (nint j = 0; j < 4; j++)
             {
                 TLanes word = TLanes.LoadWords(words + j * BlockRows);
-                even = TLanes.MultiplyAddPairs(even, TLanes.NibblePairs(word, 0), x[4 * j]);
-                odd = TLanes.MultiplyAddPairs(odd, TLanes.NibblePairs(word, 4), x[4 * j + 1]);
-                even = TLanes.MultiplyAddPairs(even, TLanes.NibblePairs(word, 8), x[4 * j + 2]);
-                odd = TLanes.MultiplyAddPairs(odd, TLanes.NibblePairs(word, 12), x[4 * j + 3]);
+                even = TLanes.MultiplyAddPairs(even, TLanes.NibblePairs(word, 0), x + 4 * j);
+                odd = TLanes.MultiplyAddPairs(odd, TLanes.NibblePairs(word, 4), x + 4 * j + 1);
+                even = TLanes.MultiplyAddPairs(even, TLanes.NibblePairs(word, 8), x + 4 * j + 2);
+                odd = TLanes.MultiplyAddPairs(odd, TLanes.NibblePairs(word, 12), x + 4 * j + 3);
             }
 
             TLanes product = TLanes.ConvertToSingle(TLanes.AddWords(even, odd));
@@ -96,10 +96,10 @@ internal static unsafe class Int4Kernel
             for (int j = 0; j < 4; j++, at += 4)
             {
                 TLanes word = TLanes.LoadWords(words + j * BlockRows);
-                Add(TLanes.NibblePairs(word, 0), x0[at], x1[at], x2[at], x3[at], ref a, ref b, ref c, ref d);
-                Add(TLanes.NibblePairs(word, 4), x0[at + 1], x1[at + 1], x2[at + 1], x3[at + 1], ref a, ref b, ref c, ref d);
-                Add(TLanes.NibblePairs(word, 8), x0[at + 2], x1[at + 2], x2[at + 2], x3[at + 2], ref a, ref b, ref c, ref d);
-                Add(TLanes.NibblePairs(word, 12), x0[at + 3], x1[at + 3], x2[at + 3], x3[at + 3], ref a, ref b, ref c, ref d);
+                Add(TLanes.NibblePairs(word, 0), x0 + at, x1 + at, x2 + at, x3 + at, ref a, ref b, ref c, ref d);
+                Add(TLanes.NibblePairs(word, 4), x0 + at + 1, x1 + at + 1, x2 + at + 1, x3 + at + 1, ref a, ref b, ref c, ref d);
+                Add(TLanes.NibblePairs(word, 8), x0 + at + 2, x1 + at + 2, x2 + at + 2, x3 + at + 2, ref a, ref b, ref c, ref d);
+                Add(TLanes.NibblePairs(word, 12), x0 + at + 3, x1 + at + 3, x2 + at + 3, x3 + at + 3, ref a, ref b, ref c, ref d);
             }
 
             TLanes weightScale = TLanes.LoadBf16((ushort*)block);
@@ -117,7 +117,7 @@ internal static unsafe class Int4Kernel
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Add<TLanes>(
-        TLanes weights, int word0, int word1, int word2, int word3, ref TLanes a, ref TLanes b, ref TLanes c, ref TLanes d)
+        TLanes weights, int* word0, int* word1, int* word2, int* word3, ref TLanes a, ref TLanes b, ref TLanes c, ref TLanes d)
         where TLanes : struct, ILanes<TLanes>
     {
         a = TLanes.MultiplyAddPairs(a, weights, word0);

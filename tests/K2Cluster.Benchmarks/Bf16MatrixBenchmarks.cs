@@ -1,0 +1,65 @@
+using BenchmarkDotNet.Attributes;
+using K2Cluster.Kernels.Compute;
+using K2Cluster.Kernels.Matrices;
+
+namespace K2Cluster.Benchmarks;
+
+/// <summary>A 2048 × 7168 product in BF16 (29 MB) for 1 and 32 rows, over weights that no cache holds.</summary>
+[WeightBytes(2L * Rows * Columns)]
+public class Bf16MatrixBenchmarks
+{
+    private const int Rows = 2048;
+    private const int Columns = 7168;
+    private const int Copies = 12;
+
+    private readonly Bf16Matrix[] _matrices = new Bf16Matrix[Copies];
+    private readonly float[] _output = new float[32 * Rows];
+    private float[] _input = [];
+    private CpuCompute _compute = null!;
+    private ReadCeiling _ceiling = null!;
+    private int _next;
+
+    [Params(1, 32)]
+    public int Tokens { get; set; }
+
+    [Params(CpuPath.Avx512, CpuPath.Avx2)]
+    public CpuPath Path { get; set; }
+
+    [GlobalSetup]
+    public void Setup()
+    {
+        Random random = new(1);
+        ushort[] row = new ushort[Columns];
+        for (int i = 0; i < row.Length; i++)
+            row[i] = (ushort)(0x3C00 + random.Next(512));
+        for (int i = 0; i < Copies; i++)
+        {
+            _matrices[i] = new Bf16Matrix(Rows, Columns);
+            for (int r = 0; r < Rows; r++)
+                _matrices[i].SetRows(r, row);
+        }
+
+        _input = [.. Enumerable.Range(0, 32 * Columns).Select(_ => random.NextSingle() - 0.5f)];
+        _compute = new CpuCompute(Environment.ProcessorCount, Path);
+        _ceiling = new ReadCeiling(2L * Rows * Columns, Copies);
+    }
+
+    [GlobalCleanup]
+    public void Cleanup()
+    {
+        foreach (Bf16Matrix matrix in _matrices)
+            matrix.Dispose();
+        _ceiling.Dispose();
+        _compute.Dispose();
+    }
+
+    [Benchmark(Baseline = true)]
+    public void Ceiling() => _ceiling.Read(_compute);
+
+    [Benchmark]
+    public void Multiply()
+    {
+        _matrices[_next].Multiply(_compute, _input, Columns, _output, Rows, Tokens);
+        _next = (_next + 1) % Copies;
+    }
+}
