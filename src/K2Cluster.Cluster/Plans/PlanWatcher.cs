@@ -19,12 +19,13 @@ internal sealed partial class PlanWatcher(PlanBoard board, ClusterOptions option
 
     private async Task WatchPlanAsync(CancellationToken stopping)
     {
-        IPlacementGrain grain = grains.GetGrain<IPlacementGrain>(options.ClusterId);
         TimeSpan delay = FirstDelay;
         while (!stopping.IsCancellationRequested)
         {
             try
             {
+                // Not kept: where no silo is known that has the class, getting it throws, too.
+                IPlacementGrain grain = grains.GetGrain<IPlacementGrain>(options.ClusterId);
                 PlacementPlan? plan = await grain.WaitForPlanAsync(options.SiloName, board.Current?.Epoch ?? Epoch.None, Patience, stopping).ConfigureAwait(false);
                 if (plan is not null)
                     Publish(plan);

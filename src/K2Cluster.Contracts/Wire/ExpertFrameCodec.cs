@@ -41,8 +41,8 @@ public sealed class ExpertFrameCodec : IFieldCodec<ExpertFrame>, IDeepCopier<Exp
         trace.Clear();
         if (value.Trace != default)
         {
-            value.Trace.TraceId.CopyTo(trace);
-            value.Trace.SpanId.CopyTo(trace[16..]);
+            value.Trace.TraceId.CopyTo(trace[..16]);
+            value.Trace.SpanId.CopyTo(trace.Slice(16, 8));
             trace[24] = (byte)value.Trace.TraceFlags;
         }
 

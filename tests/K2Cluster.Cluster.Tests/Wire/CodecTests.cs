@@ -102,8 +102,12 @@ public class CodecTests
         Assert.False(FrameLimits.AllowFrame(65536, 1, 65536, 8));
         Assert.False(FrameLimits.AllowFrame(1 << 16, 1 << 16, 1 << 16, (1L << 33) + (1 << 19)));
         Assert.False(FrameLimits.AllowPairs(1 << 16, 1 << 16));
-        Assert.True(FrameLimits.AllowPairs(FrameLimits.PairsPerFrame(7168), 7168));
-        Assert.False(FrameLimits.AllowPairs(FrameLimits.PairsPerFrame(7168) + 1, 7168));
+        foreach (int hiddenSize in new[] { 1, 64, 7168, 1 << 16 })
+        {
+            int most = FrameLimits.PairsPerFrame(hiddenSize);
+            Assert.True(FrameLimits.AllowPairs(most, hiddenSize));
+            Assert.True(FrameLimits.AllowFrame(most, most, hiddenSize, ExpertFrame.PayloadLength(most, most, hiddenSize)));
+        }
     }
 
     private void AssertRefusedOrRead(byte[] bytes)
