@@ -2,6 +2,7 @@ using K2Cluster.Gateway.Grpc;
 using K2Cluster.Gateway.OpenAi;
 using K2Cluster.Gateway.Serving;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 
 namespace K2Cluster.Gateway;
 
@@ -11,10 +12,13 @@ internal static class GatewayApi
     /// <summary>Clients connected at once; one more is turned away. Each may hold a body of <see cref="JsonBody.MaxBytes"/>.</summary>
     private const int MaxConnections = 4096;
 
-    public static void AddGatewayApi(this WebApplicationBuilder builder, ModelGate gate)
+    /// <param name="builder">The host, its addresses set.</param>
+    /// <param name="notReady">Why new work cannot be done now; null when it can.</param>
+    public static void AddGatewayApi(this WebApplicationBuilder builder, Func<IServiceProvider, string?> notReady)
     {
-        builder.Services.AddSingleton(gate);
-        builder.Services.AddSingleton(TimeProvider.System);
+        // Asked of the services late: what knows of readiness opens the gate, too.
+        builder.Services.AddSingleton(services => new ModelGate(() => notReady(services)));
+        builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.AddGrpcApi();
         builder.WebHost.ConfigureKestrel(kestrel =>
         {

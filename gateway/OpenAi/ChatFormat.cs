@@ -21,18 +21,19 @@ internal sealed class ChatFormat(AnswerHead head, GenerationJob job) : AnswerFor
 
     protected override void WriteChoice(Utf8JsonWriter json, int index, Answer answer)
     {
+        AssistantMessage message = answer.Message;
         WriteChoiceStart(json, index);
         json.WriteStartObject("message");
         json.WriteString("role", "assistant");
         // As OpenAI has it: null where calls take the place of an answer, else a string.
-        json.WriteString("content", answer is { Content: "", Calls.Count: > 0 } ? null : answer.Content);
-        if (answer.Reasoning.Length > 0)
-            json.WriteString("reasoning_content", answer.Reasoning);
-        if (answer.Calls.Count > 0)
+        json.WriteString("content", message.ToolCalls.Count > 0 ? message.Content : message.Content ?? "");
+        if (message.Reasoning is not null)
+            json.WriteString("reasoning_content", message.Reasoning);
+        if (message.ToolCalls.Count > 0)
         {
             json.WriteStartArray("tool_calls");
-            foreach (AnswerCall call in answer.Calls)
-                WriteCall(json, null, call.Id, call.Name, call.Arguments.ToString());
+            foreach (AssistantToolCall call in message.ToolCalls)
+                WriteCall(json, null, call.Id, call.Name, call.Arguments);
             json.WriteEndArray();
         }
 

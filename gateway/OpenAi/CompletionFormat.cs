@@ -17,7 +17,7 @@ internal sealed class CompletionFormat(AnswerHead head, IReadOnlyList<Generation
     protected override void WriteChoice(Utf8JsonWriter json, int index, Answer answer)
     {
         WriteChoiceStart(json, index);
-        json.WriteString("text", answer.Content);
+        json.WriteString("text", answer.Message.Content ?? "");
         WritePromptIds(json, index);
         WriteChoiceEnd(json, answer.End!.Reason, answer.Tokens);
     }

@@ -24,7 +24,8 @@ internal sealed class Admission(ServedModel model)
     public GenerationJob Chat(string id, ChatConversation conversation, bool allowToolCalls, GenerationSettings settings)
     {
         int[] prompt = Render(conversation);
-        return Job(id, prompt, "messages", allowToolCalls ? AnswerKind.Message : AnswerKind.MessageWithoutTools, settings);
+        AnswerKind kind = allowToolCalls ? AnswerKind.Message : AnswerKind.MessageWithoutTools;
+        return Job(id, prompt, "messages", kind, settings) with { EarlierCalls = conversation.Messages.Sum(message => message.ToolCalls.Count) };
     }
 
     /// <summary>A continuation of text or ids.</summary>
@@ -45,7 +46,14 @@ internal sealed class Admission(ServedModel model)
         K2Tokenizer tokenizer = Model.TokenizerFor("messages");
         if (conversation.Messages.Count == 0)
             throw RequestException.Invalid("messages", "'messages' is empty; a conversation needs at least one message.");
-        return ChatTemplate.Encode(conversation with { Messages = ToolCallIds.Normalise(conversation.Messages) }, tokenizer);
+        try
+        {
+            return ChatTemplate.Encode(conversation with { Messages = ToolCallIds.Normalise(conversation.Messages) }, tokenizer);
+        }
+        catch (ChatTemplateException error)
+        {
+            throw RequestException.Invalid("messages", error.Message);
+        }
     }
 
     /// <summary>The ids of a raw prompt, in which the names of special tokens become control tokens.</summary>

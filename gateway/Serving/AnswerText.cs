@@ -20,15 +20,15 @@ internal sealed class AnswerText
     private OutputKind _matched;
     private bool _reasoning;
 
-    public AnswerText(AnswerKind kind, K2Tokenizer? tokenizer, IReadOnlyList<string> stops)
+    public AnswerText(GenerationJob job, K2Tokenizer? tokenizer)
     {
-        _kind = kind;
+        _kind = job.Kind;
         _tokenizer = tokenizer;
-        _stops = stops;
-        if (kind == AnswerKind.Text)
+        _stops = job.Stops;
+        if (_kind == AnswerKind.Text)
             _decoder = new Utf8StreamDecoder();
-        else if (kind != AnswerKind.Tokens)
-            _parser = new OutputParser(tokenizer!);
+        else if (_kind != AnswerKind.Tokens)
+            _parser = new OutputParser(tokenizer!, earlierCalls: job.EarlierCalls);
     }
 
     /// <summary>The stop string that ended the text; nothing is to be appended after it.</summary>

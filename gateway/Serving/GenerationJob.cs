@@ -13,6 +13,9 @@ internal sealed record GenerationJob
 
     /// <summary>The text ends before the first of these.</summary>
     public IReadOnlyList<string> Stops { get; init; } = [];
+
+    /// <summary>Tool calls in the conversation so far: ids of new ones go on counting.</summary>
+    public int EarlierCalls { get; init; }
 }
 
 internal enum AnswerKind

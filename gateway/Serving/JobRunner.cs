@@ -15,7 +15,7 @@ internal sealed class JobRunner(ServedModel model)
     /// <exception cref="RequestException">The queue is full, the time limit passed, the engine stops or failed.</exception>
     public async IAsyncEnumerable<JobStep> RunAsync(GenerationJob job, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
-        AnswerText text = new(job.Kind, model.Tokenizer, job.Stops);
+        AnswerText text = new(job, model.Tokenizer);
         List<OutputDelta> deltas = [];
         int completion = 0;
         using CancellationTokenSource work = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);

@@ -48,10 +48,9 @@ internal sealed class GatewayHost : IAsyncDisposable
         });
         builder.Services.AddRoutingCore();
         GatewayHost? host = null;
-        ModelGate gate = new(() => host?.NotReady);
-        gate.Open(new ServedModel(Model, engine, withTokenizer ? Tokenizer : null, DateTimeOffset.UnixEpoch));
-        builder.AddGatewayApi(gate);
+        builder.AddGatewayApi(_ => host?.NotReady);
         WebApplication app = builder.Build();
+        app.Services.GetRequiredService<ModelGate>().Open(new ServedModel(Model, engine, withTokenizer ? Tokenizer : null, DateTimeOffset.UnixEpoch));
         app.MapGatewayApi();
         await app.StartAsync();
         return host = new GatewayHost(app);

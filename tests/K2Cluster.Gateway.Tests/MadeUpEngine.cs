@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using K2Cluster.Engine;
 
@@ -29,6 +30,9 @@ internal sealed class MadeUpEngine : IEngine
 
     public List<GenerationRequest> Requests { get; } = [];
 
+    /// <summary>The activity under which the last request was submitted.</summary>
+    public Activity? Caller { get; private set; }
+
     /// <summary>Ends when the engine begins to wait for its cancellation.</summary>
     public Task Hangs => _hangs.Task;
 
@@ -37,6 +41,7 @@ internal sealed class MadeUpEngine : IEngine
 
     public IAsyncEnumerable<GeneratedToken> GenerateAsync(GenerationRequest request, CancellationToken cancellationToken = default)
     {
+        Caller = Activity.Current;
         lock (Requests)
             Requests.Add(request);
         return Refusal is null ? RunAsync(request, cancellationToken) : throw Refusal;
