@@ -20,6 +20,8 @@ internal static class GatewayApi
         builder.Services.AddSingleton(services => new ModelGate(() => notReady(services)));
         builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.AddGrpcApi();
+        // An error a second while the model loads: readiness says it better.
+        builder.Logging.AddFilter("Microsoft.Extensions.Diagnostics.HealthChecks", LogLevel.None);
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             KestrelServerLimits limits = kestrel.Limits;

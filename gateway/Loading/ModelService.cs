@@ -1,0 +1,90 @@
+using K2Cluster.Checkpoint;
+using K2Cluster.Cluster.Plans;
+using K2Cluster.Engine;
+using K2Cluster.Gateway.Serving;
+using K2Cluster.Hosting;
+using K2Cluster.Kernels.Compute;
+using K2Cluster.Kernels.Experts;
+using K2Cluster.Text;
+using K2Cluster.Trunk;
+
+namespace K2Cluster.Gateway.Loading;
+
+/// <summary>
+/// Loads the trunk while the cluster forms, runs the engine, and says when both are there. The engine goes before the cluster
+/// does: hosted services stop in the reverse of the order in which they were added.
+/// </summary>
+internal sealed class ModelService(ModelDirectory model, CpuCompute compute, K2Options options, IExperts experts, IPlanSource plans, ModelGate gate, FatalFailure failure, TimeProvider time) : BackgroundService, IReadiness
+{
+    private readonly TaskCompletionSource _loaded = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile string _progress = "opening the checkpoint";
+
+    public bool IsReady => _loaded.Task.IsCompletedSuccessfully && plans.NotReadyReason is null;
+
+    public string Reason
+    {
+        get
+        {
+            if (!_loaded.Task.IsCompletedSuccessfully)
+                return _progress;
+            return plans.NotReadyReason ?? (plans.Current is { } plan ? $"{plan.Grid.Count} experts on {plan.Shards.Length} shard{(plan.Shards.Length == 1 ? "" : "s")}" : "no experts");
+        }
+    }
+
+    public async Task WaitAsync(CancellationToken cancellation)
+    {
+        await _loaded.Task.WaitAsync(cancellation);
+        await plans.WaitForCompleteAsync(cancellation);
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            // Minutes of reading for a large model: not on a thread of the pool.
+            using CpuTrunk trunk = await Task.Factory.StartNew(() => Load(stoppingToken), stoppingToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            K2Tokenizer? tokenizer = LoadTokenizer();
+            await using GenerationEngine engine = new(trunk, time: time);
+            gate.Open(Served(engine, tokenizer));
+            _loaded.SetResult();
+            await engine.Completion.WaitAsync(stoppingToken);
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            _loaded.TrySetCanceled(stoppingToken);
+        }
+        catch (Exception error)
+        {
+            // Whoever waits for readiness reports it; later, it ends the process.
+            if (!_loaded.TrySetException(error))
+                failure.Stop(error);
+        }
+    }
+
+    private CpuTrunk Load(CancellationToken cancellation) => CpuTrunk.Load(
+        model.Config,
+        model.Tensors,
+        compute,
+        experts,
+        new TrunkOptions { KvMemoryBytes = options.KvMemory },
+        progress => _progress = $"loading the trunk, {progress.Layers} of {progress.TotalLayers} layers",
+        cancellation);
+
+    private K2Tokenizer? LoadTokenizer()
+    {
+        K2Tokenizer? tokenizer = K2Tokenizer.TryLoad(model.Path);
+        return tokenizer is null || tokenizer.VocabularySize <= model.Config.VocabularySize ? tokenizer
+            : throw new K2FailureException($"{model.Path}: its tokenizer has {tokenizer.VocabularySize} tokens, its model {model.Config.VocabularySize}: they do not belong together.");
+    }
+
+    private ServedModel Served(GenerationEngine engine, K2Tokenizer? tokenizer)
+    {
+        GenerationConfig generation = model.Generation;
+        return new ServedModel(options.Name, engine, tokenizer, time.GetUtcNow())
+        {
+            DefaultTemperature = generation.Temperature ?? 1,
+            DefaultTopP = generation.TopP ?? 1,
+            StopTokens = [.. generation.EndTokens.Union(tokenizer?.Special.Stops ?? [])],
+        };
+    }
+}

@@ -1,0 +1,68 @@
+using K2Cluster.Checkpoint;
+using K2Cluster.Cluster;
+using K2Cluster.Contracts;
+using K2Cluster.Grains;
+using K2Cluster.Grains.Shards;
+using K2Cluster.Hosting;
+using K2Cluster.Kernels.Compute;
+using K2Cluster.Kernels.Devices.Cpu;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+
+namespace K2Cluster.Embedding;
+
+/// <summary>Makes an executable a member of its cluster, as its options say.</summary>
+public static class MemberHosting
+{
+    /// <summary>
+    /// Opens the checkpoint and joins the cluster; a silo, and a gateway that embeds one, also gets shards on this machine's
+    /// devices. Adds <see cref="ModelDirectory"/> and <see cref="CpuCompute"/>, one pool for all that computes here: two would
+    /// fight for the same cores.
+    /// </summary>
+    /// <exception cref="CheckpointException">The model is not a checkpoint of a supported family, or broken.</exception>
+    /// <exception cref="ClusterException">An option is not allowed, or the address to listen on cannot be bound.</exception>
+    public static void AddK2Member(this IHostApplicationBuilder builder, K2Options options)
+    {
+        ModelDirectory model = ModelDirectory.Open(options.Model);
+        CpuCompute compute = new(options.Threads, CpuPaths.Best);
+        // Through factories, so that the container disposes them.
+        builder.Services.AddSingleton(_ => model);
+        builder.Services.AddSingleton(_ => compute);
+
+        bool hostsShards = options.Role == K2Role.Silo || options.Cluster == ClusterKind.Embedded;
+        builder.AddK2Cluster(new ClusterOptions
+        {
+            Mode = options.Cluster switch
+            {
+                ClusterKind.Embedded => ClusterMode.Embedded,
+                ClusterKind.Localhost => ClusterMode.Localhost,
+                _ => ClusterMode.Redis,
+            },
+            ClusterId = options.ClusterId,
+            SiloName = options.SiloName,
+            HostsShards = hostsShards,
+            Listen = options.Listen,
+            Advertise = options.Advertise,
+            Redis = options.Redis,
+        });
+        if (hostsShards)
+        {
+            builder.Services.AddExpertShards(new ShardHostOptions
+            {
+                Grid = Grid(model.Config),
+                Format = model.Catalog.IsExpertQuantized(model.Config.FirstDenseLayers, 0) ? "int4-g32" : "bf16",
+                Source = model.Tensors,
+                CreateDevices = () => [new CpuExpertDevice(model.Config, model.Catalog, options.Memory, compute)],
+            });
+        }
+    }
+
+    private static ExpertGrid Grid(ModelConfig config)
+    {
+        int first = config.FirstDenseLayers;
+        int layers = config.LayerCount - first;
+        return layers > 0 && Enumerable.Range(first, layers).All(config.IsMoeLayer)
+            ? new ExpertGrid(first, layers, config.RoutedExperts)
+            : throw new K2FailureException($"config.json: of {config.LayerCount} layers, those from first_k_dense_replace {first} on must all have routed experts (moe_layer_freq 1), and there must be one at least.");
+    }
+}
