@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
@@ -51,6 +52,7 @@ internal sealed partial class K2Process : IDisposable
     private readonly TextWriter _output;
     private readonly TextWriter _error;
     private readonly CancellationTokenSource _stop = new();
+    private long _signalled;
     private ILogger _log = NullLogger.Instance;
 
     // folder is where appsettings.json is looked for.
@@ -67,7 +69,11 @@ internal sealed partial class K2Process : IDisposable
 
     public void OnSignal(PosixSignalContext signal)
     {
-        signal.Cancel = !_stop.IsCancellationRequested;
+        long now = Stopwatch.GetTimestamp();
+        long first = Interlocked.CompareExchange(ref _signalled, now, 0);
+
+        // One wish to stop may come twice, from a terminal's process group and from `dotnet run`: the second counts after a moment.
+        signal.Cancel = first == 0 || Stopwatch.GetElapsedTime(first, now) < TimeSpan.FromSeconds(1);
         _stop.Cancel();
     }
 

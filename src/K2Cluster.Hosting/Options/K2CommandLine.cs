@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Help;
+using System.CommandLine.Parsing;
 using System.Diagnostics.CodeAnalysis;
 
 namespace K2Cluster.Hosting;
@@ -43,6 +44,9 @@ internal sealed class K2CommandLine
             return false;
         }
 
+        // "[anything]" in front is a directive, and one that does not exist would be passed over in silence.
+        if (parsed.Tokens.FirstOrDefault(token => token.Type == TokenType.Directive) is { } directive)
+            throw new K2OptionsException($"Unrecognized command or argument '{directive.Value}'.");
         if (parsed.Errors.Count > 0)
             throw new K2OptionsException(parsed.Errors[0].Message);
 
