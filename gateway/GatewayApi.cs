@@ -10,7 +10,7 @@ namespace K2Cluster.Gateway;
 internal static class GatewayApi
 {
     /// <summary>Clients connected at once; one more is turned away. Each may hold a body of <see cref="JsonBody.MaxBytes"/>.</summary>
-    private const int MaxConnections = 4096;
+    private const int MaxConnections = 1024;
 
     /// <param name="builder">The host, its addresses set.</param>
     /// <param name="notReady">Why new work cannot be done now; null when it can.</param>

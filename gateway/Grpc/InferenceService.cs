@@ -12,7 +12,7 @@ internal sealed class InferenceService(ModelGate gate, TimeProvider time) : Infe
     public override async Task Generate(GenerateRequest request, IServerStreamWriter<GenerateEvent> responseStream, ServerCallContext context)
     {
         using RequestScope scope = new("grpc.generate");
-        await RunAsync(scope, async () =>
+        await RunAsync(scope, context, async () =>
         {
             ServedModel model = Admit(request.Model, request.Generated);
             GenerationSettings settings = RequestMapping.Settings(request.Options, context.Deadline, time);
@@ -35,7 +35,7 @@ internal sealed class InferenceService(ModelGate gate, TimeProvider time) : Infe
     public override async Task Chat(ChatRequest request, IServerStreamWriter<ChatEvent> responseStream, ServerCallContext context)
     {
         using RequestScope scope = new("grpc.chat");
-        await RunAsync(scope, async () =>
+        await RunAsync(scope, context, async () =>
         {
             ServedModel model = Admit(request.Model, request.Generated);
             GenerationSettings settings = RequestMapping.Settings(request.Options, context.Deadline, time);
@@ -93,7 +93,7 @@ internal sealed class InferenceService(ModelGate gate, TimeProvider time) : Infe
         });
     }
 
-    private static async Task RunAsync(RequestScope scope, Func<Task> run)
+    private static async Task RunAsync(RequestScope scope, ServerCallContext context, Func<Task> run)
     {
         try
         {
@@ -101,7 +101,7 @@ internal sealed class InferenceService(ModelGate gate, TimeProvider time) : Infe
         }
         catch (Exception error)
         {
-            scope.Failed(error);
+            scope.Failed(error, context.CancellationToken.IsCancellationRequested);
             throw;
         }
     }

@@ -77,7 +77,7 @@ internal static class RequestMapping
         },
     };
 
-    /// <summary>What is left until the call's deadline, never more than the default.</summary>
+    /// <summary>What is left until the call's deadline, at most what a request may have; null where it has none.</summary>
     private static TimeSpan? TimeLimit(DateTime deadline, TimeProvider time)
     {
         if (deadline == DateTime.MaxValue)

@@ -51,7 +51,7 @@ internal static class GenerationEndpoint
         }
         catch (RequestException error) when (begun)
         {
-            scope.Failed(error);
+            scope.Failed(error, clientLeft: false);
             events.Add(json => HttpErrors.Write(json, error));
         }
 

@@ -33,7 +33,7 @@ internal static class OpenAiApi
             }
             catch (Exception error)
             {
-                scope.Failed(error);
+                scope.Failed(error, http.RequestAborted.IsCancellationRequested);
                 throw;
             }
         });

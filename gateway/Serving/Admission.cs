@@ -23,6 +23,7 @@ internal sealed class Admission(ServedModel model)
     /// <summary>An answer to a conversation.</summary>
     public GenerationJob Chat(string id, ChatConversation conversation, bool allowToolCalls, GenerationSettings settings)
     {
+        RefuseHopeless(conversation.Messages.Sum(message => message.Content.Sum(part => part.Text?.Length ?? 0L)), "messages");
         int[] prompt = Render(conversation);
         AnswerKind kind = allowToolCalls ? AnswerKind.Message : AnswerKind.MessageWithoutTools;
         return Job(id, prompt, "messages", kind, settings) with { EarlierCalls = conversation.Messages.Sum(message => message.ToolCalls.Count) };
@@ -35,6 +36,7 @@ internal sealed class Admission(ServedModel model)
             Model.TokenizerFor("return_token_ids");
         if (prompt.Ids is { } given)
             CheckIds(given, prompt.Parameter);
+        RefuseHopeless(prompt.Text?.Length ?? 0, prompt.Parameter);
         ReadOnlyMemory<int> ids = prompt.Ids ?? Encode(prompt.Text!, prompt.Parameter);
         AnswerKind kind = Model.Tokenizer is null ? AnswerKind.Tokens : AnswerKind.Text;
         return Job(id, ids, prompt.Parameter, kind, settings with { MaxTokens = settings.MaxTokens ?? DefaultCompletionTokens });
@@ -77,6 +79,17 @@ internal sealed class Admission(ServedModel model)
         }
     }
 
+    /// <summary>Refuses a text of which already the length says that it does not fit, before seconds go into encoding it.</summary>
+    private void RefuseHopeless(long characters, string parameter)
+    {
+        // A character is a byte at least.
+        if (Model.Tokenizer is not null && characters / Model.LongestToken >= Model.Engine.MaxContext)
+            throw TooLong(parameter, $"more than {characters / Model.LongestToken} in '{parameter}'");
+    }
+
+    private RequestException TooLong(string parameter, string asked) => RequestException.Invalid(
+        parameter, $"This model's maximum context length is {Model.Engine.MaxContext} tokens, but the request has {asked}.", "context_length_exceeded");
+
     private GenerationJob Job(string id, ReadOnlyMemory<int> prompt, string parameter, AnswerKind kind, GenerationSettings settings)
     {
         CheckSettings(settings);
@@ -86,11 +99,8 @@ internal sealed class Admission(ServedModel model)
         int left = context - prompt.Length;
         if (left < (settings.MaxTokens ?? 1))
         {
-            long asked = (long)prompt.Length + (settings.MaxTokens ?? 1);
-            throw RequestException.Invalid(
-                left < 1 ? parameter : "max_tokens",
-                $"This model's maximum context length is {context} tokens, but {asked} were asked for: {prompt.Length} in '{parameter}' and {(settings.MaxTokens is null ? "at least 1" : settings.MaxTokens)} to generate.",
-                "context_length_exceeded");
+            string generate = settings.MaxTokens is { } most ? $"{most}" : "at least 1";
+            throw TooLong(left < 1 ? parameter : "max_tokens", $"{prompt.Length} in '{parameter}' and {generate} to generate");
         }
 
         return new GenerationJob

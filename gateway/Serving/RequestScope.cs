@@ -48,13 +48,15 @@ internal sealed class RequestScope : IDisposable
         }
     }
 
-    public void Failed(Exception error)
+    /// <param name="error">Why there is no answer, or no whole one.</param>
+    /// <param name="clientLeft">Whether the client is gone: whatever was thrown then follows from that.</param>
+    public void Failed(Exception error, bool clientLeft)
     {
         Outcome = error switch
         {
-            OperationCanceledException => "cancelled",
+            _ when clientLeft => "cancelled",
             RequestException { Fault: RequestFault.Failed or RequestFault.TimedOut } => "failed",
-            RequestException => "rejected",
+            RequestException or BadHttpRequestException => "rejected",
             _ => "failed",
         };
         if (Outcome == "failed")

@@ -27,6 +27,9 @@ internal sealed class ServedModel(string name, IEngine engine, K2Tokenizer? toke
     /// <summary>Tokens that end a text: the checkpoint's and the tokenizer's.</summary>
     public IReadOnlyCollection<int> StopTokens { get; init; } = tokenizer?.Special.Stops ?? [];
 
+    /// <summary>Bytes of the longest token; 0 without a tokenizer. A text has no fewer tokens than its bytes divided by this.</summary>
+    public int LongestToken { get; } = tokenizer is null ? 0 : Enumerable.Range(0, tokenizer.VocabularySize).Max(id => tokenizer.Bytes(id).Length);
+
     /// <exception cref="RequestException">Another model is asked for.</exception>
     public void CheckName(string? asked)
     {

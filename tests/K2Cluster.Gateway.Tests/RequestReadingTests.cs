@@ -60,6 +60,8 @@ public sealed class RequestReadingTests : IAsyncLifetime
         { Chat, With("\"max_tokens\":\"5\""), "max_tokens", null },
         { Chat, With("\"max_tokens\":99999999999999999999"), "max_tokens", null },
         { Chat, With("\"max_tokens\":4096"), "max_tokens", "context_length_exceeded" },
+        { Chat, $$"""{"messages":[{"role":"user","content":"{{new string('a', 1 << 20)}}"}]}""", "messages", "context_length_exceeded" },
+        { Completions, $$"""{"prompt":["a","{{new string('a', 1 << 20)}}"]}""", "prompt[1]", "context_length_exceeded" },
         { Chat, With("\"max_completion_tokens\":-1"), "max_completion_tokens", null },
         { Chat, With("\"temperature\":2.1"), "temperature", null },
         { Chat, With("\"temperature\":-0.1"), "temperature", null },

@@ -39,9 +39,11 @@ public sealed class TelemetryTests
             Assert.Equal(HttpStatusCode.OK, (await host.PostAsync("/v1/chat/completions", """{"messages":[{"role":"user","content":"Hi"}]}""")).Status);
             Assert.Equal(HttpStatusCode.OK, (await host.PostAsync("/v1/completions", """{"prompt":"a","max_tokens":1}""")).Status);
             Assert.Equal(HttpStatusCode.BadRequest, (await host.PostAsync("/v1/completions", "{}")).Status);
+            using StringContent plain = new("{}");
+            using HttpResponseMessage response = await host.Http.PostAsync("/v1/completions", plain);
         }
 
-        Assert.Equal(["chat stop", "completions length", "completions rejected"], counted);
+        Assert.Equal(["chat stop", "completions length", "completions rejected", "completions rejected"], counted);
         Assert.Equal(0, active);
         Assert.Equal(2, firsts);
     }
