@@ -25,6 +25,8 @@ public class Bf16MatrixBenchmarks
     [Params(CpuPath.Avx512, CpuPath.Avx2)]
     public CpuPath Path { get; set; }
 
+    public int Threads { get; init; } = Environment.ProcessorCount;
+
     [GlobalSetup]
     public void Setup()
     {
@@ -40,7 +42,7 @@ public class Bf16MatrixBenchmarks
         }
 
         _input = [.. Enumerable.Range(0, 32 * Columns).Select(_ => random.NextSingle() - 0.5f)];
-        _compute = new CpuCompute(Environment.ProcessorCount, Path);
+        _compute = new CpuCompute(Threads, Path);
         _ceiling = new ReadCeiling(2L * Rows * Columns, Copies);
     }
 

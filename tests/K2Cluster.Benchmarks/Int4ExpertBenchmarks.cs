@@ -25,11 +25,13 @@ public class Int4ExpertBenchmarks
     [Params(CpuPath.Avx512, CpuPath.Avx2)]
     public CpuPath Path { get; set; }
 
+    public int Threads { get; init; } = Environment.ProcessorCount;
+
     [GlobalSetup]
     public void Setup()
     {
         using RandomInt4Source source = new(hiddenSize: 7168, intermediateSize: 2048, Experts);
-        _compute = new CpuCompute(Environment.ProcessorCount, Path);
+        _compute = new CpuCompute(Threads, Path);
         _device = new CpuExpertDevice(source.Config, source.Catalog, Experts * ExpertBytes, _compute);
         for (int expert = 0; expert < Experts; expert++)
             _device.Load(new ExpertKey(0, expert), source);

@@ -6,6 +6,12 @@ using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using K2Cluster.Benchmarks;
 
+if (args is ["cpu-time"])
+{
+    CpuTimeTable.Print();
+    return;
+}
+
 // In this process: a generated project would not inherit the repository's package versions.
 IConfig config = ManualConfig.Create(DefaultConfig.Instance)
     .AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance).WithWarmupCount(3).WithIterationCount(9))
