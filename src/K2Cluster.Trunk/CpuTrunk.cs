@@ -1,4 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
 using K2Cluster.Checkpoint;
 using K2Cluster.Kernels.Compute;
 using K2Cluster.Kernels.Experts;
@@ -254,7 +253,6 @@ public sealed class CpuTrunk : ITrunk
     }
 
     /// <summary>After a failure nothing may stay in flight: the next step uses the same batches.</summary>
-    [SuppressMessage("Design", "CA1031", Justification = "The failure that is on its way out is the one to report.")]
     private void Abandon()
     {
         foreach (MicroBatch microBatch in _microBatches)
@@ -268,6 +266,7 @@ public sealed class CpuTrunk : ITrunk
             }
             catch (Exception)
             {
+                // The failure that is on its way out is the one to report.
                 microBatch.Abandon();
             }
         }
