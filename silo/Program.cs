@@ -1,1 +1,5 @@
-return 0;
+using K2Cluster.Cluster;
+using K2Cluster.Embedding;
+using K2Cluster.Hosting;
+
+return await K2Program.RunAsync(args, K2Role.Silo, static (builder, options) => builder.AddK2Member(options), map: null, typeof(ClusterException));

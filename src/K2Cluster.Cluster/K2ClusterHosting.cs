@@ -110,6 +110,14 @@ public static class K2ClusterHosting
             case ClusterMode.Localhost:
                 silo.Services.AddSingleton(new FileMembershipTable(options));
                 silo.Services.AddSingleton<IMembershipTable>(services => services.GetRequiredService<FileMembershipTable>());
+                silo.Configure<ClusterMembershipOptions>(membership =>
+                {
+                    // Dead processes are seen, not probed. And a newcomer whose first ping takes longer than this waits 5 s for
+                    // the next: with several processes starting at once on two cores, 1 s is too short. The longest one keeps
+                    // the time after which a stopped process is dead at 12 s.
+                    membership.ProbeTimeout = TimeSpan.FromSeconds(4);
+                    membership.MaxProbeTimeout = TimeSpan.FromSeconds(4);
+                });
                 break;
             case ClusterMode.Redis:
                 silo.UseRedisClustering(redis => RedisMembership.Configure(redis, options.Redis!));

@@ -16,8 +16,8 @@ public static class MemberHosting
 {
     /// <summary>
     /// Opens the checkpoint and joins the cluster; a silo, and a gateway that embeds one, also gets shards on this machine's
-    /// devices. Adds <see cref="ModelDirectory"/> and <see cref="CpuCompute"/>, one pool for all that computes here: two would
-    /// fight for the same cores.
+    /// devices. A silo's readiness is that of its shards. Adds <see cref="ModelDirectory"/> and <see cref="CpuCompute"/>, one
+    /// pool for all that computes here: two would fight for the same cores.
     /// </summary>
     /// <exception cref="CheckpointException">The model is not a checkpoint of a supported family, or broken.</exception>
     /// <exception cref="ClusterException">An option is not allowed, or the address to listen on cannot be bound.</exception>
@@ -25,6 +25,7 @@ public static class MemberHosting
     {
         ModelDirectory model = ModelDirectory.Open(options.Model);
         CpuCompute compute = new(options.Threads, CpuPaths.Best);
+
         // Through factories, so that the container disposes them.
         builder.Services.AddSingleton(_ => model);
         builder.Services.AddSingleton(_ => compute);
@@ -46,15 +47,31 @@ public static class MemberHosting
             Redis = options.Redis,
         });
         if (hostsShards)
+            AddShards(builder, options, model, compute);
+        if (options.Role == K2Role.Silo)
+            builder.Services.AddSingleton<IReadiness, ShardReadiness>();
+    }
+
+    private static void AddShards(IHostApplicationBuilder builder, K2Options options, ModelDirectory model, CpuCompute compute)
+    {
+        if (options.Device is not ("auto" or "cpu"))
+            throw new K2FailureException($"--device {options.Device}: this build computes on the CPU only; use auto or cpu.");
+
+        // Any expert may be given to any shard: a broken one ends the start, not a request.
+        ExpertGrid grid = Grid(model.Config);
+        for (int expert = 0; expert < grid.Count; expert++)
         {
-            builder.Services.AddExpertShards(new ShardHostOptions
-            {
-                Grid = Grid(model.Config),
-                Format = model.Catalog.IsExpertQuantized(model.Config.FirstDenseLayers, 0) ? "int4-g32" : "bf16",
-                Source = model.Tensors,
-                CreateDevices = () => [new CpuExpertDevice(model.Config, model.Catalog, options.Memory, compute)],
-            });
+            (int layer, int number) = grid.At(expert);
+            model.Catalog.CheckExpert(model.Tensors, layer, number);
         }
+
+        builder.Services.AddExpertShards(new ShardHostOptions
+        {
+            Grid = grid,
+            Format = model.Catalog.IsExpertQuantized(grid.FirstLayer, 0) ? "int4-g32" : "bf16",
+            Source = model.Tensors,
+            CreateDevices = () => [new CpuExpertDevice(model.Config, model.Catalog, options.Memory, compute)],
+        });
     }
 
     private static ExpertGrid Grid(ModelConfig config)

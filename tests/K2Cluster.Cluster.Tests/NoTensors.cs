@@ -14,6 +14,8 @@ internal sealed class NoTensors : ITensorSource
         return false;
     }
 
+    public string Locate(string name) => "nowhere";
+
     public void Read(TensorInfo tensor, long offset, Span<byte> destination) => throw new CheckpointException("There are no tensors.");
 
     public void Dispose()

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text.Json.Serialization;
 
 namespace K2Cluster.Cluster.Membership;
 
@@ -30,6 +31,7 @@ internal sealed record MembershipRow
     /// <summary>The process (<see cref="ProcessIdentity"/>) that inserted the row: a member inserts its own.</summary>
     public required string Process { get; init; }
 
+    [JsonIgnore]
     public bool IsDead => Status == nameof(SiloStatus.Dead);
 
     public static string AddressOf(SiloAddress address) => $"{address.Endpoint}@{address.Generation}";

@@ -221,7 +221,8 @@ internal sealed class Placement
             ImmutableArray<int> load = _split.Loads[i];
             ImmutableArray<int> drop = mayDrop ? [.. shards[i].Held.Where(expert => _split.Owners[expert] != i && Plan!.ReplicasOf(expert) is { IsEmpty: false } replicas && !replicas.Contains(i))] : [];
             _assignments.TryGetValue(shards[i].Shard.Id, out Assignment? sent);
-            bool isNew = sent is null || sent.Incarnation != shards[i].Shard.Incarnation || !sent.Message.Load.AsSpan().SequenceEqual(load.AsSpan()) || !sent.Message.Drop.AsSpan().SequenceEqual(drop.AsSpan());
+            // A shard that took a newer assignment than ours took it from another grain, as when a network has healed: ours again.
+            bool isNew = sent is null || shards[i].Assigned > sent.Message.Epoch || sent.Incarnation != shards[i].Shard.Incarnation || !sent.Message.Load.AsSpan().SequenceEqual(load.AsSpan()) || !sent.Message.Drop.AsSpan().SequenceEqual(drop.AsSpan());
             if (!isNew && (shards[i].Assigned >= sent!.Message.Epoch || _time.GetElapsedTime(sent.Sent) < _options.ResendInterval))
                 continue;
 

@@ -1,4 +1,5 @@
 using K2Cluster.Contracts;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Orleans.Concurrency;
 using Orleans.Metadata;
@@ -14,7 +15,7 @@ namespace K2Cluster.Grains.Placement;
 [KeepAlive]
 [Immovable]
 [RandomPlacement]
-internal sealed partial class PlacementGrain(IGrainFactory grains, IClusterMembershipService membership, IClusterManifestProvider manifests, TimeProvider time, ILogger<PlacementGrain> log) : Grain, IPlacementGrain
+internal sealed partial class PlacementGrain(IGrainFactory grains, IClusterMembershipService membership, IClusterManifestProvider manifests, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<PlacementGrain> log) : Grain, IPlacementGrain
 {
     private static readonly TimeSpan Period = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestPatience = TimeSpan.FromSeconds(10);
@@ -46,6 +47,7 @@ internal sealed partial class PlacementGrain(IGrainFactory grains, IClusterMembe
     {
         _placement.Acknowledge(gateway, known);
         Advance();
+        using CancellationTokenSource ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, lifetime.ApplicationStopping);
         long start = time.GetTimestamp();
         patience = patience < LongestPatience ? patience : LongestPatience;
         while (_placement.Plan is not { } plan || plan.Epoch <= known)
@@ -53,8 +55,10 @@ internal sealed partial class PlacementGrain(IGrainFactory grains, IClusterMembe
             TimeSpan left = patience - time.GetElapsedTime(start);
             if (left <= TimeSpan.Zero)
                 return null;
-            await _published.Task.WaitAsync(left, time, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
-            cancellationToken.ThrowIfCancellationRequested();
+            await _published.Task.WaitAsync(left, time, ending.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+
+            // The silo waits for our calls before it lets go of the grain: a poll that stayed would keep everybody from the next one.
+            ending.Token.ThrowIfCancellationRequested();
         }
 
         return _placement.Plan;

@@ -6,12 +6,14 @@ using Microsoft.Extensions.Logging;
 namespace K2Cluster.Grains.Shards;
 
 /// <summary>
-/// Tells the placement grain what shards are here: every second, and on every change (20 times a second at most). Nothing
+/// Tells the placement grain what shards are here: every second, on every change (20 times a second at most), and soon again
+/// after a failure, for then the grain is about to be activated elsewhere and knows nothing yet. Nothing
 /// throws out of it: while the grain is away, the shards go on with what they have.
 /// </summary>
 internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions options, ClusterOptions cluster, IGrainFactory grains, TimeProvider time, ILogger<SiloReporter> log) : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan RetryInterval = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan ShortestInterval = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan LeavePatience = TimeSpan.FromMilliseconds(500);
@@ -38,7 +40,7 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
             if (!report.Shards.IsEmpty)
                 await TryReportAsync(report, CallTimeout, stoppingToken).ConfigureAwait(false);
             await Task.Delay(ShortestInterval, time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            await shards.WaitForChangeAsync(Interval, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await shards.WaitForChangeAsync(_problem is null ? Interval : RetryInterval, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 

@@ -1,5 +1,7 @@
 using System.Diagnostics;
+using K2Cluster.Cluster.Membership;
 using K2Cluster.Cluster.Plans;
+using K2Cluster.Cluster.Tests.Membership;
 using K2Cluster.Kernels.Experts;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -39,6 +41,25 @@ public sealed class LocalhostTests(ITestOutputHelper output) : IDisposable
         await first.StopAsync();
         await Eventually.TrueAsync(() => plans.NotReadyReason is not null, "a gateway that is not ready without any silo");
         await gateway.StopAsync();
+    }
+
+    [Fact]
+    public async Task A_killed_process_is_known_dead_at_once_without_probes()
+    {
+        using IHost member = Member("member", hostsShards: true);
+        await member.StartAsync();
+        using Process other = Process.Start("sleep", "100");
+        string identity = $"{other.Id} {(await File.ReadAllTextAsync($"/proc/{other.Id}/stat")).Split(' ')[21]} {ProcessIdentity.Current.Split(' ')[2]}";
+        MembershipEntry entry = MembershipTableTests.Entry("other");
+        await new MembershipFile(_folder, "local").UpdateAsync(rows => (rows.Insert(entry, rows.ReadAll().Version.Next(), identity), true), CancellationToken.None);
+        IClusterMembershipService membership = member.Services.GetRequiredService<IClusterMembershipService>();
+        await Eventually.TrueAsync(() => membership.CurrentSnapshot.GetSiloStatus(entry.SiloAddress) == SiloStatus.Active, "the newcomer known");
+
+        long start = Stopwatch.GetTimestamp();
+        other.Kill();
+        await Eventually.TrueAsync(() => membership.CurrentSnapshot.GetSiloStatus(entry.SiloAddress) == SiloStatus.Dead, "the dead one known");
+        output.WriteLine($"Known dead after {Stopwatch.GetElapsedTime(start).TotalMilliseconds:0} ms");
+        await member.StopAsync();
     }
 
     private static void Run(IExperts experts)

@@ -226,6 +226,21 @@ public class PlacementTests
     }
 
     [Fact]
+    public void A_shard_that_another_placement_grain_has_assigned_is_assigned_again()
+    {
+        Join("a");
+        Turn();
+        LoadAll();
+        Turn();
+        _world["a"].Assigned = new Epoch(_placement.Plan!.Epoch.Generation + 5, 0);
+        (_world["a"].Load, _world["a"].Held) = ([], [1, 2]);
+        Turn();
+
+        Assert.Equal(12, _world["a"].Load.Length);
+        Assert.True(_world["a"].Assigned > new Epoch(_placement.Plan!.Epoch.Generation - 1, 9));
+    }
+
+    [Fact]
     public void A_report_of_another_model_or_with_nonsense_is_refused_with_the_reason()
     {
         Join("a");
