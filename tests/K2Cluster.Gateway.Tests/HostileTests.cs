@@ -58,14 +58,7 @@ public sealed class HostileTests
 
     private static async Task<(int Status, string? Complaint)> SendAsync(GatewayHost host, HostileRequest request)
     {
-        using HttpRequestMessage message = new(new HttpMethod(request.Method), request.Path);
-        if (request.Method == "POST")
-        {
-            message.Content = new ByteArrayContent(request.Body);
-            if (request.ContentType is not null)
-                message.Content.Headers.TryAddWithoutValidation("Content-Type", request.ContentType);
-        }
-
+        using HttpRequestMessage message = request.ToMessage();
         using CancellationTokenSource limit = new(Longest);
         try
         {

@@ -10,7 +10,21 @@ namespace K2Cluster.Tests;
 /// <param name="ContentType">Null for none.</param>
 /// <param name="Body">The bytes as they go out.</param>
 /// <param name="What">What is wrong with it, for the message of a failed test.</param>
-internal sealed record HostileRequest(string Path, string Method, string? ContentType, byte[] Body, string What);
+internal sealed record HostileRequest(string Path, string Method, string? ContentType, byte[] Body, string What)
+{
+    public HttpRequestMessage ToMessage()
+    {
+        HttpRequestMessage message = new(new HttpMethod(Method), Path);
+        if (Method == "POST")
+        {
+            message.Content = new ByteArrayContent(Body);
+            if (ContentType is not null)
+                message.Content.Headers.TryAddWithoutValidation("Content-Type", ContentType);
+        }
+
+        return message;
+    }
+}
 
 /// <summary>
 /// Malformed and extreme bodies over every endpoint, from a seed: the same seed gives the same bodies. Each asks for a few

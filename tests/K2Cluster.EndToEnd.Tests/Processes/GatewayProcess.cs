@@ -26,7 +26,7 @@ internal sealed class GatewayProcess : IAsyncDisposable
         Uri http = new($"http://127.0.0.1:{Programs.FreePort()}");
         Uri grpc = new($"http://127.0.0.1:{Programs.FreePort()}");
         string[] arguments = ["--model", model, "--http", Address(http), "--grpc", Address(grpc), .. options];
-        return new GatewayProcess(Programs.Start("gateway", "Gateway", arguments, environment), http, grpc);
+        return new GatewayProcess(Programs.Start("gateway", "K2Cluster.Gateway", arguments, environment), http, grpc);
     }
 
     public static async Task<GatewayProcess> StartReadyAsync(string model, IReadOnlyList<string> options, IReadOnlyDictionary<string, string>? environment = null)

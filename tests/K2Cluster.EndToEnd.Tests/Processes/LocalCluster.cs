@@ -43,7 +43,7 @@ internal sealed class LocalCluster : IAsyncDisposable
 
     public ChildProcess LaunchSilo(string name, params string[] options)
     {
-        ChildProcess silo = Programs.Start("silo", "Silo", ["--model", _model, "--silo-name", name, "--device", "cpu", .. _membership, .. options], _environment);
+        ChildProcess silo = Programs.Start("silo", "K2Cluster.Silo", ["--model", _model, "--silo-name", name, "--device", "cpu", .. _membership, .. options], _environment);
         Silos[name] = silo;
         return silo;
     }

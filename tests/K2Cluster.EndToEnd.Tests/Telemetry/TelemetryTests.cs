@@ -58,7 +58,7 @@ public sealed class TelemetryTests
         await using ChildProcess server = prometheus;
         using HttpClient http = new() { BaseAddress = new Uri($"http://127.0.0.1:{port}") };
 
-        string[] queries = [.. DashboardQueries.All()];
+        string[] queries = [.. DashboardQueries.Read("10s").Select(panel => panel.Query).Distinct()];
         Assert.NotEmpty(queries);
         List<string> empty = [.. queries];
         await UntilAsync(async () =>
