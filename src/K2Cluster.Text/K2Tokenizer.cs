@@ -57,8 +57,10 @@ public sealed class K2Tokenizer
     {
         List<int> ids = new(text.Length / 3 + 8);
         PieceEncoder pieces = new(_vocabulary);
+        List<int> cuts = LongTextCuts.Find(text);
+        cuts.Add(text.Length);
         int start = 0;
-        foreach (int cut in (IEnumerable<int>)[.. LongTextCuts.Find(text), text.Length])
+        foreach (int cut in cuts)
         {
             ReadOnlySpan<char> part = text.AsSpan(start..cut);
             if (parseSpecial)

@@ -4,7 +4,7 @@ namespace K2Cluster.Text.Output;
 /// Finds stop strings in text that comes in pieces; holds back what may be the beginning of one. The match that is complete first
 /// wins, as the generation ends there; of several complete at once, the longest. So the outcome does not depend on the pieces.
 /// </summary>
-/// <param name="stops">The stop strings; empty ones are ignored.</param>
+/// <param name="stops">The stop strings; empty ones are ignored. Cost grows with their number, so bound it; their lengths cost nothing.</param>
 public sealed class StopMatcher(IReadOnlyList<string> stops)
 {
     private readonly Candidate[] _candidates = [.. stops.Where(stop => stop.Length > 0).Select(stop => new Candidate(stop))];
