@@ -77,7 +77,7 @@ internal sealed partial class PlanWatcher(PlanBoard board, ClusterOptions option
     {
         if (board.Current is not { } plan)
             return null;
-        HashSet<string> alive = [.. snapshot.Members.Values.Where(member => member.Status == SiloStatus.Active).Select(member => member.Name)];
+        HashSet<string> alive = [.. snapshot.Members.Values.Where(member => member.Status is not (SiloStatus.ShuttingDown or SiloStatus.Stopping or SiloStatus.Dead)).Select(member => member.Name)];
         string[] gone = [.. plan.Shards.Select(shard => shard.Id.Silo).Distinct().Where(silo => !alive.Contains(silo))];
         return gone.Length == 0 ? null : $"silo {string.Join(", ", gone.Take(3))} is gone, with experts that no other shard holds yet";
     }

@@ -101,10 +101,10 @@ internal sealed partial class PlacementGrain(IGrainFactory grains, IClusterMembe
         foreach (ClusterMember member in membership.CurrentSnapshot.Members.Values)
         {
             known.Add(member.Name);
-            if (member.Status != SiloStatus.Active)
+            if (member.Status is SiloStatus.ShuttingDown or SiloStatus.Stopping or SiloStatus.Dead)
                 continue;
-            alive.Add(member.Name);
-            if (silos.TryGetValue(member.SiloAddress, out GrainManifest? manifest) && manifest.Grains.ContainsKey(GrainContext.GrainId.Type))
+            alive.Add(member.Name); // one that joins may be further than we know
+            if (member.Status == SiloStatus.Active && silos.TryGetValue(member.SiloAddress, out GrainManifest? manifest) && manifest.Grains.ContainsKey(GrainContext.GrainId.Type))
                 hosts.Add(member.Name);
         }
 

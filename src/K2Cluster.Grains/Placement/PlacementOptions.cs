@@ -3,8 +3,11 @@ namespace K2Cluster.Grains.Placement;
 /// <summary>The times by which a placement decides. Each has one value in use; tests choose others.</summary>
 internal sealed record PlacementOptions
 {
-    /// <summary>A silo that has not reported for so long is out: five reports missed.</summary>
-    public TimeSpan ReportAge { get; init; } = TimeSpan.FromSeconds(5);
+    /// <summary>
+    /// A silo that has not reported for so long is out: ten reports missed. Membership sees processes die sooner; a busy host
+    /// that is late should not have its experts loaded elsewhere.
+    /// </summary>
+    public TimeSpan ReportAge { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>
     /// How long a new placement waits for the reports of silos that membership knows, before it decides without them. It

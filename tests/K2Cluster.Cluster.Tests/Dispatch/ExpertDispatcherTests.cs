@@ -3,6 +3,7 @@ using K2Cluster.Cluster.Dispatch;
 using K2Cluster.Contracts;
 using K2Cluster.Kernels.Devices;
 using K2Cluster.Kernels.Experts;
+using K2Cluster.Telemetry;
 
 namespace K2Cluster.Cluster.Tests.Dispatch;
 
@@ -312,6 +313,30 @@ public sealed class ExpertDispatcherTests : IDisposable
 
         Assert.Equal(RowStatus.Failed, batch.Statuses.Span[0]);
         Assert.Contains("hidden size 16", batch.Problem);
+    }
+
+    [Fact]
+    public void Frames_carry_the_trace_of_whoever_submitted()
+    {
+        using ActivityListener listener = new()
+        {
+            ShouldListenTo = source => source.Name == K2Telemetry.ActivitySourceName,
+            Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllDataAndRecorded,
+        };
+        ActivitySource.AddActivityListener(listener);
+        using Activity request = K2Telemetry.Activities.StartActivity("k2.request")!;
+        ActivityContext trace = default;
+        _shards.Publish(1, _ => [0]);
+        _shards[0].Handle = (frame, _) =>
+        {
+            trace = frame.Trace;
+            return null;
+        };
+        Run(Make(), Batches.Random(Grid, 1, 1, 1));
+
+        Assert.Equal(request.TraceId, trace.TraceId);
+        Assert.NotEqual(request.SpanId, trace.SpanId); // k2.dispatch is between
+        Assert.Same(request, Activity.Current);
     }
 
     [Fact]

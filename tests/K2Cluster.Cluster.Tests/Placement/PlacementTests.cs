@@ -108,7 +108,7 @@ public class PlacementTests
 
         _world.Remove("b");
         if (!byMembership)
-            Later();
+            Later(seconds: 11);
         Turn(gone: byMembership ? ["b"] : []);
         Assert.Equal("a", Assert.Single(_placement.Plan!.Shards).Id.Silo);
         Assert.StartsWith("6 of 12 experts are on no shard", _placement.Plan!.Incomplete);
@@ -284,10 +284,10 @@ public class PlacementTests
         return _placement.Plan!.Epoch;
     }
 
-    /// <summary>Six seconds later everybody alive has reported again.</summary>
-    private void Later()
+    /// <summary>Time passes, and everybody alive has reported again.</summary>
+    private void Later(int seconds = 6)
     {
-        _time.Advance(TimeSpan.FromSeconds(6));
+        _time.Advance(TimeSpan.FromSeconds(seconds));
         ReportAll();
     }
 
