@@ -28,6 +28,10 @@ public sealed record PlacementPlan
     [Id(5)]
     public string? Incomplete { get; init; }
 
+    /// <summary>Whether every expert that is missing is being loaded, by a shard that has room: it will come without anybody doing something.</summary>
+    [Id(6)]
+    public bool IsFilling { get; init; }
+
     /// <summary>The shards (indexes into <see cref="Shards"/>) that hold a replica of an expert; empty when none does.</summary>
     public ReadOnlySpan<int> ReplicasOf(int expert) => ReplicaShards.AsSpan(ReplicaStarts[expert]..ReplicaStarts[expert + 1]);
 }

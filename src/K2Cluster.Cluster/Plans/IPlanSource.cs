@@ -8,12 +8,12 @@ public interface IPlanSource
     /// <summary>Null until the first plan came.</summary>
     PlacementPlan? Current { get; }
 
-    /// <summary>Why not every expert can be reached now, as one line for people; null when all can.</summary>
+    /// <summary>Why no work should be admitted, as one line for people; null when every expert is there, or will be as soon as it is loaded again.</summary>
     string? NotReadyReason { get; }
 
     /// <summary>Ends when a plan newer than <paramref name="known"/> is there.</summary>
     Task WaitForNewerAsync(Epoch known, CancellationToken cancellationToken);
 
-    /// <summary>Ends when every expert can be reached.</summary>
+    /// <summary>Ends when work may be admitted: the first time, when every expert is there.</summary>
     Task WaitForCompleteAsync(CancellationToken cancellationToken);
 }

@@ -6,16 +6,21 @@ namespace K2Cluster.Cluster.Plans;
 internal sealed class PlanBoard : IPlanSource
 {
     private readonly Lock _lock = new();
-    private volatile State _state = new(null, "waiting for a placement plan", null, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+    private volatile State _state = new(null, null, null, false, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
 
     public PlacementPlan? Current => _state.Plan;
 
+    /// <summary>
+    /// Once the plan was complete, experts that are being loaded after a loss keep nobody from admitting work: it waits for
+    /// them. What keeps is that they fit nowhere, or that nobody is left.
+    /// </summary>
     public string? NotReadyReason
     {
         get
         {
             State state = _state;
-            return state.Plan is null ? state.Problem ?? "waiting for a placement plan" : state.Plan.Incomplete ?? state.Gone;
+            return state.Plan is null ? state.Problem ?? "waiting for a placement plan"
+                : state.Gone ?? (state.WasComplete && state.Plan.IsFilling ? null : state.Plan.Incomplete);
         }
     }
 
@@ -24,13 +29,13 @@ internal sealed class PlanBoard : IPlanSource
     public void Publish(PlacementPlan plan)
     {
         Check(plan);
-        Change(state => state.Plan is { } known && known.Epoch >= plan.Epoch ? state : state with { Plan = plan, Problem = null });
+        Change(state => state.Plan is { } known && known.Epoch >= plan.Epoch ? state : state with { Plan = plan, Problem = null, WasComplete = state.WasComplete || plan.Incomplete is null });
     }
 
     /// <summary>Says why no plan comes; shown as long as there is none.</summary>
     public void SetProblem(string? problem) => Change(state => state with { Problem = problem });
 
-    /// <summary>Says which silos of the plan are gone, in words; null when none is.</summary>
+    /// <summary>Says, in words, that nobody is left of the plan; null when somebody is, who will make the next one.</summary>
     public void SetGone(string? gone) => Change(state => state with { Gone = gone });
 
     public async Task WaitForNewerAsync(Epoch known, CancellationToken cancellationToken)
@@ -75,5 +80,5 @@ internal sealed class PlanBoard : IPlanSource
             throw new ArgumentException($"The placement plan of epoch {plan.Epoch} contradicts itself.");
     }
 
-    private sealed record State(PlacementPlan? Plan, string? Problem, string? Gone, TaskCompletionSource Changed);
+    private sealed record State(PlacementPlan? Plan, string? Problem, string? Gone, bool WasComplete, TaskCompletionSource Changed);
 }

@@ -6,7 +6,7 @@ namespace K2Cluster.Cluster.Plans;
 
 /// <summary>
 /// Keeps the board current: long-polls the placement grain, which also acknowledges the plan in use, and follows membership,
-/// so that readiness knows of a dead silo although nobody may be left to make a plan without it. Nothing throws out of it.
+/// so that readiness knows when nobody is left who could make the next plan. Nothing throws out of it.
 /// </summary>
 internal sealed partial class PlanWatcher(PlanBoard board, ClusterOptions options, IGrainFactory grains, IClusterMembershipService membership, TimeProvider time, ILogger<PlanWatcher> log) : BackgroundService
 {
@@ -78,8 +78,8 @@ internal sealed partial class PlanWatcher(PlanBoard board, ClusterOptions option
         if (board.Current is not { } plan)
             return null;
         HashSet<string> alive = [.. snapshot.Members.Values.Where(member => member.Status is not (SiloStatus.ShuttingDown or SiloStatus.Stopping or SiloStatus.Dead)).Select(member => member.Name)];
-        string[] gone = [.. plan.Shards.Select(shard => shard.Id.Silo).Distinct().Where(silo => !alive.Contains(silo))];
-        return gone.Length == 0 ? null : $"silo {string.Join(", ", gone.Take(3))} is gone, with experts that no other shard holds yet";
+        return plan.Shards.IsEmpty || plan.Shards.Any(shard => alive.Contains(shard.Id.Silo)) ? null
+            : $"every silo with shards is gone ({string.Join(", ", plan.Shards.Select(shard => shard.Id.Silo).Distinct().Take(3))}): start one";
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Placement plan {Epoch}: {Shards} shards, {State}")]

@@ -180,6 +180,7 @@ internal sealed class Placement
             ReplicaStarts = starts,
             ReplicaShards = replicas,
             Incomplete = incomplete,
+            IsFilling = incomplete is not null && shards.Length > 0 && !_split.Owners.Contains(-1),
         };
     }
 

@@ -27,7 +27,7 @@ public sealed class LocalhostTests(ITestOutputHelper output) : IDisposable
         IPlanSource plans = gateway.Services.GetRequiredService<IPlanSource>();
         await Eventually.TrueAsync(() => plans.NotReadyReason!.Contains("start one"), "a reason that says what to do");
         await Task.WhenAll(first.StartAsync(), second.StartAsync());
-        await Eventually.TrueAsync(() => plans is { NotReadyReason: null, Current.Shards.Length: 2 }, "a complete plan over two silos", seconds: 30);
+        await Eventually.TrueAsync(() => plans is { NotReadyReason: null, Current.Incomplete: null, Current.Shards.Length: 2 }, "a complete plan over two silos", seconds: 30);
         output.WriteLine($"Gateway, then two silos at once, complete: {Stopwatch.GetElapsedTime(start).TotalSeconds:0.00} s");
         IExperts experts = gateway.Services.GetRequiredService<IExperts>();
         Run(experts);
@@ -35,7 +35,7 @@ public sealed class LocalhostTests(ITestOutputHelper output) : IDisposable
 
         start = Stopwatch.GetTimestamp();
         await second.StopAsync();
-        await Eventually.TrueAsync(() => plans is { NotReadyReason: null, Current.Shards.Length: 1 }, "a complete plan over one silo");
+        await Eventually.TrueAsync(() => plans is { NotReadyReason: null, Current.Incomplete: null, Current.Shards.Length: 1 }, "a complete plan over one silo");
         output.WriteLine($"One left, complete again: {Stopwatch.GetElapsedTime(start).TotalSeconds:0.00} s");
         Run(experts);
 

@@ -81,7 +81,7 @@ internal sealed class ShardCluster : IAsyncDisposable
 
     /// <summary>Every expert is somewhere, and everything that is to move has moved.</summary>
     public Task WhenEvenAsync(int shards) => Eventually.TrueAsync(
-        () => Plans.NotReadyReason is null && Plans.Current is { } plan && plan.Shards.Length == shards
+        () => Plans is { NotReadyReason: null, Current: { Incomplete: null } plan } && plan.Shards.Length == shards
             && plan.ReplicaShards.CountBy(shard => shard).All(count => count.Value <= (Grid.Count / shards) + 1),
         $"an even plan over {shards} shards");
 

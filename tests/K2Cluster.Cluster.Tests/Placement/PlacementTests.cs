@@ -112,6 +112,7 @@ public class PlacementTests
         Turn(gone: byMembership ? ["b"] : []);
         Assert.Equal("a", Assert.Single(_placement.Plan!.Shards).Id.Silo);
         Assert.StartsWith("6 of 12 experts are on no shard", _placement.Plan!.Incomplete);
+        Assert.True(_placement.Plan!.IsFilling);
 
         LoadAll();
         Turn();
@@ -161,6 +162,7 @@ public class PlacementTests
         Turn();
 
         Assert.Equal("4 of 12 experts are on no shard (layer 2 expert 2, layer 2 expert 3, layer 2 expert 4, …); 4 find no room on a working shard, 8.0 MiB are missing: start another silo or raise --memory", _placement.Plan!.Incomplete);
+        Assert.False(_placement.Plan!.IsFilling);
     }
 
     [Fact]
