@@ -90,6 +90,10 @@ public static class K2ClusterHosting
             messaging.MaxMessageBodySize = FrameLimits.PayloadBytes * 2;
             messaging.MaxMessageHeaderSize = 1 << 20;
             messaging.MaxEnqueuedRequestsHardLimit = 10_000;
+
+            // A shard whose silo is gone is nowhere: the caller, who knows a newer plan or waits for one, should hear it soon.
+            messaging.PlacementMaxRetries = 1;
+            messaging.PlacementRetryBaseDelay = TimeSpan.FromMilliseconds(20);
         });
 
         // One executable has both roles, so the classes are known here. A silo that merely has a class is given activations.

@@ -26,7 +26,7 @@ public abstract class PooledPayload : IDisposable
         Length = length;
     }
 
-    /// <summary>Returns the buffer, once; who may still be read by somebody else is left to the garbage collector instead.</summary>
+    /// <summary>Returns the buffer, once. A payload that somebody else may still read is not disposed but left to the garbage collector.</summary>
     public void Dispose()
     {
         byte[]? buffer = Interlocked.Exchange(ref _buffer, null);

@@ -38,6 +38,9 @@ internal sealed class DeviceWorker : IDisposable
 
     public int HiddenSize => _work.HiddenSize;
 
+    /// <summary>Whether nothing uses the device any more; false before the disposal, and after it when the device hangs.</summary>
+    public bool HasStopped { get; private set; }
+
     /// <summary>Queues a frame that is valid; null when the queue is full. A cancelled frame that still waits is not computed.</summary>
     /// <exception cref="ObjectDisposedException">The worker has stopped.</exception>
     public Task<ExpertReply>? TryEnqueue(ExpertFrame frame, CancellationToken cancellationToken)
@@ -68,7 +71,8 @@ internal sealed class DeviceWorker : IDisposable
         }
 
         // A device that hangs must not keep the process from ending; then its buffers stay, too.
-        if (_thread.Join(StopPatience))
+        HasStopped = _thread.Join(StopPatience);
+        if (HasStopped)
             _work.Dispose();
     }
 

@@ -70,6 +70,9 @@ internal sealed class ExpertLoader : IDisposable
         }
     }
 
+    /// <summary>Whether nothing loads any more; false when the expert at hand took longer than the disposal waits.</summary>
+    public bool HasStopped { get; private set; }
+
     /// <summary>Ends the thread after the expert at hand.</summary>
     public void Dispose()
     {
@@ -79,7 +82,7 @@ internal sealed class ExpertLoader : IDisposable
             Monitor.Pulse(_gate);
         }
 
-        _thread.Join(StopPatience);
+        HasStopped = _thread.Join(StopPatience);
     }
 
     private void Run()

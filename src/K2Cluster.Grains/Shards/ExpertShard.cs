@@ -108,7 +108,10 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
         _counts.Dispose();
         _loader.Dispose();
         _worker.Dispose();
-        _device.Dispose();
+
+        // Memory that a hanging thread still uses goes with the process.
+        if (_loader.HasStopped && _worker.HasStopped)
+            _device.Dispose();
     }
 
     IEnumerable<Measurement<long>> IShardCounts.ExpertTokens()
