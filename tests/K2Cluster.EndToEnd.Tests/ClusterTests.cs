@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using K2Cluster.EndToEnd.Tests.Processes;
 
 namespace K2Cluster.EndToEnd.Tests;
@@ -51,9 +52,13 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
     public async Task A_killed_silo_comes_back_and_serves_without_touching_the_gateway()
     {
         await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 2);
-        Task<JsonElement> inFlight = cluster.Gateway.Http.PostAsync("/v1/chat/completions", OpenAiClient.GreedyChat(Prompts[0]));
+        JsonObject longRequest = new() { ["prompt"] = "Hello", ["max_tokens"] = 300, ["ignore_eos"] = true, ["temperature"] = 0, ["return_token_ids"] = true };
+        int[] expected = (await _embedded.PostAsync("/v1/completions", longRequest)).TokenIds();
+        Task<JsonElement> inFlight = cluster.Gateway.Http.PostAsync("/v1/completions", longRequest);
         await cluster.Silos["silo-1"].KillAsync();
-        Assert.Equal((await EmbeddedAnswerAsync(Prompts[0])), (await inFlight).TokenIds());
+        Assert.Equal(expected, (await inFlight).TokenIds());
+        await AssertSameTokensAsync(cluster);
+
         ChildProcess again = cluster.LaunchSilo("silo-1");
         await LocalCluster.WaitUntilReadyAsync(again);
         await AssertSameTokensAsync(cluster);
@@ -85,6 +90,7 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
 
     private async Task AssertSameTokensAsync(LocalCluster cluster)
     {
+        await UntilAsync(async () => (await cluster.Gateway.Http.GetAsync("/readyz")).IsSuccessStatusCode);
         foreach (string prompt in Prompts)
             Assert.Equal(await EmbeddedAnswerAsync(prompt), (await cluster.Gateway.Http.PostAsync("/v1/chat/completions", OpenAiClient.GreedyChat(prompt))).TokenIds());
     }

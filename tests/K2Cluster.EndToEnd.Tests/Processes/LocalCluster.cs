@@ -21,14 +21,14 @@ internal sealed class LocalCluster : IAsyncDisposable
     public Dictionary<string, ChildProcess> Silos { get; } = [];
 
     /// <summary>Starts silos and gateway at once, under a cluster id of its own, and waits until all are ready.</summary>
-    public static async Task<LocalCluster> StartAsync(string model, int silos, string[]? membership = null, IReadOnlyDictionary<string, string>? environment = null)
+    public static async Task<LocalCluster> StartAsync(string model, int silos, string[]? membership = null, IReadOnlyDictionary<string, string>? environment = null, Func<int, string[]>? siloOptions = null)
     {
         string[] cluster = [.. membership ?? ["--cluster", "localhost"], "--cluster-id", $"test-{Guid.NewGuid():n}"];
         LocalCluster started = new(model, cluster, environment);
         try
         {
             for (int i = 0; i < silos; i++)
-                started.LaunchSilo($"silo-{i}");
+                started.LaunchSilo($"silo-{i}", siloOptions?.Invoke(i) ?? []);
             started.Gateway = GatewayProcess.Start(model, cluster, environment);
             await Task.WhenAll(started.Silos.Values.Select(WaitUntilReadyAsync));
             await started.Gateway.WaitUntilReadyAsync();

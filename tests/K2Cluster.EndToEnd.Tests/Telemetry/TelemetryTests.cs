@@ -9,6 +9,7 @@ namespace K2Cluster.EndToEnd.Tests.Telemetry;
 public sealed class TelemetryTests
 {
     private const string TraceId = "4bf92f3577b34da6a3ce929d0e0e4736";
+    private const string CallerSpanId = "00f067aa0ba902b7";
 
     [Fact]
     public async Task One_trace_goes_from_the_http_request_to_the_shard_of_another_process()
@@ -16,24 +17,20 @@ public sealed class TelemetryTests
         using TraceReceiver receiver = new();
         await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 1, environment: receiver.Environment);
         using HttpRequestMessage request = new(HttpMethod.Post, "/v1/chat/completions") { Content = JsonContent(OpenAiClient.GreedyChat("Hello", 3)) };
-        request.Headers.Add("traceparent", $"00-{TraceId}-00f067aa0ba902b7-01");
+        request.Headers.Add("traceparent", $"00-{TraceId}-{CallerSpanId}-01");
         using HttpResponseMessage response = await cluster.Gateway.Http.SendAsync(request);
         Assert.True(response.IsSuccessStatusCode);
 
-        await UntilAsync(() => Task.FromResult(Shards().Any()));
-        TraceReceiver.Span span = Shards().First();
-        Assert.Contains("k2-silo", span.Resource);
-        HashSet<string> names = [];
-        while (span.ParentId.Length > 0 && receiver.Spans.FirstOrDefault(other => other.SpanId == span.ParentId) is { } parent)
+        // A parent ends, and is sent, after its children: wait for the whole chain.
+        List<TraceReceiver.Span> chain = [];
+        await UntilAsync(() =>
         {
-            span = parent;
-            names.Add(span.Name);
-        }
-
-        Assert.Contains("k2.request", names);
-        Assert.Equal("00f067aa0ba902b7", span.ParentId);
-
-        IEnumerable<TraceReceiver.Span> Shards() => receiver.Spans.Where(other => other.TraceId == TraceId && other.Name == "k2.shard.forward");
+            chain = Chain(receiver.Spans);
+            return Task.FromResult(chain.Count > 0 && chain[^1].ParentId == CallerSpanId);
+        }, () => "The chain ends early: " + string.Join(" < ", chain.Select(span => span.Name)));
+        Assert.Contains("k2-silo", chain[0].Resource);
+        Assert.Contains("k2-gateway", chain[^1].Resource);
+        Assert.Contains(chain, span => span.Name == "k2.request");
     }
 
     [Fact]
@@ -41,20 +38,13 @@ public sealed class TelemetryTests
     public async Task Every_query_of_the_dashboard_has_data_from_a_real_gateway_and_two_silos()
     {
         int[] ports = [Programs.FreePort(), Programs.FreePort()];
-        await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 0 + 1);
-        cluster.LaunchSilo("metered-0", "--http", $"http://127.0.0.1:{ports[0]}");
-        cluster.LaunchSilo("metered-1", "--http", $"http://127.0.0.1:{ports[1]}");
-        await cluster.Silos["silo-0"].StopAsync();
-        await UntilAsync(async () => (await cluster.Gateway.Http.GetAsync("/readyz")).IsSuccessStatusCode);
-
-        (ChildProcess prometheus, int port) = await DebianServer.StartPrometheusAsync($"""
-            global: {"{"} scrape_interval: 1s {"}"}
-            scrape_configs:
-              - job_name: gateway
-                static_configs: [{"{"} targets: ["127.0.0.1:{cluster.Gateway.Http.BaseAddress!.Port}"] {"}"}]
-              - job_name: silo
-                static_configs: [{"{"} targets: ["127.0.0.1:{ports[0]}", "127.0.0.1:{ports[1]}"] {"}"}]
-            """);
+        await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 2, siloOptions: i => ["--http", $"http://127.0.0.1:{ports[i]}"]);
+        string configuration = (await File.ReadAllTextAsync(Repository.Path("deploy", "prometheus.yml")))
+            .Replace("scrape_interval: 5s", "scrape_interval: 1s")
+            .Replace("gateway:8080", $"127.0.0.1:{cluster.Gateway.Http.BaseAddress!.Port}")
+            .Replace("silo-1:8080", $"127.0.0.1:{ports[0]}")
+            .Replace("silo-2:8080", $"127.0.0.1:{ports[1]}");
+        (ChildProcess prometheus, int port) = await DebianServer.StartPrometheusAsync(configuration);
         await using ChildProcess server = prometheus;
         using HttpClient http = new() { BaseAddress = new Uri($"http://127.0.0.1:{port}") };
 
@@ -72,6 +62,20 @@ public sealed class TelemetryTests
 
             return empty.Count == 0;
         }, () => "No data for:\n" + string.Join('\n', empty));
+    }
+
+    /// <summary>From a shard's call up to the span that has no parent here.</summary>
+    private static List<TraceReceiver.Span> Chain(IReadOnlyCollection<TraceReceiver.Span> spans)
+    {
+        List<TraceReceiver.Span> chain = [];
+        for (TraceReceiver.Span? span = spans.FirstOrDefault(other => other.TraceId == TraceId && other.Name == "k2.shard.forward"); span is not null;)
+        {
+            chain.Add(span);
+            string parent = span.ParentId;
+            span = spans.FirstOrDefault(other => other.SpanId == parent);
+        }
+
+        return chain;
     }
 
     private static async Task<bool> HasDataAsync(HttpClient prometheus, string query)
