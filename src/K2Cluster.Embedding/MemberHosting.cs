@@ -15,7 +15,7 @@ namespace K2Cluster.Embedding;
 public static class MemberHosting
 {
     /// <summary>
-    /// Opens the checkpoint and joins the cluster; a silo, and a gateway that embeds one, also gets shards on this machine's
+    /// Opens the checkpoint, checks what this process needs of it, and joins the cluster; a silo, and a gateway that embeds one, also gets shards on this machine's
     /// devices. A silo's readiness is that of its shards. Adds <see cref="ModelDirectory"/> and <see cref="CpuCompute"/>, one
     /// pool for all that computes here: two would fight for the same cores.
     /// </summary>
@@ -24,6 +24,8 @@ public static class MemberHosting
     public static void AddK2Member(this IHostApplicationBuilder builder, K2Options options)
     {
         ModelDirectory model = ModelDirectory.Open(options.Model);
+        if (options.Role == K2Role.Gateway)
+            model.Catalog.CheckTrunk(model.Tensors, 0, model.Config.LayerCount);
         CpuCompute compute = new(options.Threads, CpuPaths.Best);
 
         // Through factories, so that the container disposes them.

@@ -41,6 +41,7 @@ internal sealed partial class K2Process : IDisposable
     [
         new("Logging:LogLevel:Default", "Warning"),
         new("Logging:LogLevel:Microsoft.Extensions.Hosting.Internal.Host", "None"),
+        new("Logging:LogLevel:Polly", "None"), // Orleans retries through it and says itself what came of that.
         new("Logging:LogLevel:K2Cluster", "Information"),
     ];
 
