@@ -11,12 +11,14 @@ using K2Cluster.Trunk;
 namespace K2Cluster.Gateway.Loading;
 
 /// <summary>
-/// Loads the trunk while the cluster forms, runs the engine, and says when both are there. The engine goes before the cluster
+/// Loads the model while the cluster forms, runs the engine, and says when both are there. The engine goes before the cluster
 /// does: hosted services stop in the reverse of the order in which they were added.
 /// </summary>
-internal sealed class ModelService(ModelDirectory model, CpuCompute compute, K2Options options, IExperts experts, IPlanSource plans, ModelGate gate, FatalFailure failure, TimeProvider time) : BackgroundService, IReadiness
+internal sealed class ModelService(ModelDirectory model, CpuCompute compute, K2Options options, IExperts experts, IPlanSource plans, ModelGate gate, FatalFailure failure, TimeProvider time) : BackgroundService, IHostedLifecycleService, IReadiness
 {
+    private readonly CancellationTokenSource _ending = new();
     private readonly TaskCompletionSource _loaded = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Task<(CpuTrunk Trunk, K2Tokenizer? Tokenizer)>? _loading;
     private volatile string _progress = "opening the checkpoint";
 
     public bool IsReady => _loaded.Task.IsCompletedSuccessfully && plans.NotReadyReason is null;
@@ -37,21 +39,39 @@ internal sealed class ModelService(ModelDirectory model, CpuCompute compute, K2O
         await plans.WaitForCompleteAsync(cancellation);
     }
 
+    /// <summary>Begins to load before the cluster's silo starts. Minutes of reading for a large model: not on a thread of the pool.</summary>
+    public Task StartingAsync(CancellationToken cancellationToken)
+    {
+        _loading = Task.Factory.StartNew(Load, _ending.Token, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        return Task.CompletedTask;
+    }
+
+    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppingAsync(CancellationToken cancellationToken) => _ending.CancelAsync();
+
+    public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public override void Dispose()
+    {
+        _ending.Dispose();
+        base.Dispose();
+    }
+
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         try
         {
-            // Minutes of reading for a large model: not on a thread of the pool.
-            using CpuTrunk trunk = await Task.Factory.StartNew(() => Load(stoppingToken), stoppingToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-            K2Tokenizer? tokenizer = LoadTokenizer();
+            (CpuTrunk loaded, K2Tokenizer? tokenizer) = await _loading!;
+            using CpuTrunk trunk = loaded;
             await using GenerationEngine engine = new(trunk, time: time);
             gate.Open(Served(engine, tokenizer));
             _loaded.SetResult();
             await engine.Completion.WaitAsync(stoppingToken);
         }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        catch (OperationCanceledException) when (_ending.IsCancellationRequested || stoppingToken.IsCancellationRequested)
         {
-            _loaded.TrySetCanceled(stoppingToken);
+            _loaded.TrySetCanceled(CancellationToken.None);
         }
         catch (Exception error)
         {
@@ -61,14 +81,27 @@ internal sealed class ModelService(ModelDirectory model, CpuCompute compute, K2O
         }
     }
 
-    private CpuTrunk Load(CancellationToken cancellation) => CpuTrunk.Load(
-        model.Config,
-        model.Tensors,
-        compute,
-        experts,
-        new TrunkOptions { KvMemoryBytes = options.KvMemory },
-        progress => _progress = $"loading the trunk, {progress.Layers} of {progress.TotalLayers} layers",
-        cancellation);
+    private (CpuTrunk Trunk, K2Tokenizer? Tokenizer) Load()
+    {
+        Task<K2Tokenizer?> tokenizer = Task.Run(LoadTokenizer);
+        CpuTrunk trunk = CpuTrunk.Load(
+            model.Config,
+            model.Tensors,
+            compute,
+            experts,
+            new TrunkOptions { KvMemoryBytes = options.KvMemory },
+            progress => _progress = $"loading the trunk, {progress.Layers} of {progress.TotalLayers} layers",
+            _ending.Token);
+        try
+        {
+            return (trunk, tokenizer.GetAwaiter().GetResult());
+        }
+        catch
+        {
+            trunk.Dispose();
+            throw;
+        }
+    }
 
     private K2Tokenizer? LoadTokenizer()
     {
