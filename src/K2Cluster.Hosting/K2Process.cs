@@ -42,6 +42,7 @@ internal sealed partial class K2Process : IDisposable
         new("Logging:LogLevel:Default", "Warning"),
         new("Logging:LogLevel:Microsoft.Extensions.Hosting.Internal.Host", "None"),
         new("Logging:LogLevel:Polly", "None"), // Orleans retries through it and says itself what came of that.
+        new("Logging:LogLevel:Orleans.Runtime.Watchdog", "Error"), // Its first look counts from the machine's start and warns of hours.
         new("Logging:LogLevel:K2Cluster", "Information"),
     ];
 
@@ -187,6 +188,11 @@ internal sealed partial class K2Process : IDisposable
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
         }
+        catch (Exception exception) when (_stop.IsCancellationRequested)
+        {
+            // A start that is interrupted ends in whatever way its parts do; the stop was asked for.
+            LogStoppedHalfway(_log, exception);
+        }
         catch (Exception exception)
         {
             failure = exception;
@@ -199,7 +205,7 @@ internal sealed partial class K2Process : IDisposable
             // Also after a failure: leaving the cluster in order spares the others the detection. Bounded by HostOptions.ShutdownTimeout.
             await app.StopAsync(CancellationToken.None).ConfigureAwait(false);
         }
-        catch (Exception exception) when (failure is not null || exception is OperationCanceledException)
+        catch (Exception exception) when (failure is not null || _stop.IsCancellationRequested || exception is OperationCanceledException)
         {
             LogStoppedHalfway(_log, exception);
         }

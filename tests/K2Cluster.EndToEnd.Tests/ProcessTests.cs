@@ -23,6 +23,15 @@ public sealed class ProcessTests
         Assert.Equal(0, await cluster.Silos["silo-0"].StopAsync());
     }
 
+    [Fact]
+    public async Task A_gateway_stopped_before_any_silo_came_ends_with_0()
+    {
+        await using GatewayProcess gateway = GatewayProcess.Start(Programs.Nano, ["--cluster", "localhost", "--cluster-id", $"test-{Guid.NewGuid():n}"]);
+        await gateway.Process.WaitForLineAsync(line => line.Contains("Not ready", StringComparison.Ordinal), Limit);
+        Assert.Equal(0, await gateway.Process.StopAsync());
+        Assert.Empty(gateway.Process.Output);
+    }
+
     [Theory]
     [InlineData("gateway", "K2Cluster.Gateway", "--no-such-option")]
     [InlineData("silo", "K2Cluster.Silo", "--no-such-option")]
