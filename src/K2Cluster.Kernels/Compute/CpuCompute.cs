@@ -22,7 +22,7 @@ public sealed unsafe class CpuCompute : IDisposable
     private const int Spins = 400;
 
     [ThreadStatic]
-    private static CpuCompute? t_current;
+    private static CpuCompute? _current;
 
     private readonly Lock _gate = new();
     private readonly SemaphoreSlim _wake = new(0);
@@ -74,7 +74,7 @@ public sealed unsafe class CpuCompute : IDisposable
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         TWork copy = work;
-        if (small || parts <= 1 || _workers.Length == 0 || t_current == this)
+        if (small || parts <= 1 || _workers.Length == 0 || _current == this)
         {
             RunInline(ref copy, parts);
             return;
@@ -162,7 +162,7 @@ public sealed unsafe class CpuCompute : IDisposable
 
     private void ExecuteGuarded()
     {
-        t_current = this;
+        _current = this;
         try
         {
             _execute(this, _work);
@@ -174,7 +174,7 @@ public sealed unsafe class CpuCompute : IDisposable
         }
         finally
         {
-            t_current = null;
+            _current = null;
         }
     }
 

@@ -6,7 +6,7 @@ namespace K2Cluster.Cluster.Tests.Membership;
 /// <summary>Orleans' contract for membership tables, as its own tests state it, for both of ours.</summary>
 public sealed class MembershipTableTests : IDisposable
 {
-    private static int s_generation;
+    private static int _generation;
     private readonly string _folder = Path.Combine(Path.GetTempPath(), $"k2cluster-test-{Guid.NewGuid():N}");
 
     public static TheoryData<string> Kinds => ["embedded", "file"];
@@ -132,7 +132,7 @@ public sealed class MembershipTableTests : IDisposable
 
     internal static MembershipEntry Entry(string name = "silo") => new()
     {
-        SiloAddress = SiloAddress.New(IPAddress.Loopback, 11111, Interlocked.Increment(ref s_generation)),
+        SiloAddress = SiloAddress.New(IPAddress.Loopback, 11111, Interlocked.Increment(ref _generation)),
         Status = SiloStatus.Active,
         SiloName = name,
         HostName = "host",
