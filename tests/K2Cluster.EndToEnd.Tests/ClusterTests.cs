@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using K2Cluster.EndToEnd.Tests.Processes;
+using K2Cluster.Tests;
 
 namespace K2Cluster.EndToEnd.Tests;
 
@@ -21,8 +22,7 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
         await AssertSameTokensAsync(cluster);
     }
 
-    [Fact]
-    [Trait("Category", "Redis")]
+    [ServerFact("redis-server")]
     public async Task Redis_gives_the_tokens_of_the_embedded_gateway()
     {
         (ChildProcess redis, int port) = await DebianServer.StartRedisAsync();
@@ -35,16 +35,20 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
     }
 
     [Fact]
-    public async Task Silos_may_start_long_after_the_gateway_and_readiness_says_so()
+    public async Task A_gateway_may_start_long_before_any_silo_and_readiness_says_what_it_waits_for()
     {
-        await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 1);
-        await cluster.Silos["silo-0"].KillAsync();
-        await UntilAsync(async () => (int)(await cluster.Gateway.Http.GetAsync("/readyz")).StatusCode == 503);
+        await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 0);
+        await UntilAsync(() => cluster.Gateway.AnswersAsync("/healthz", 200));
         using HttpResponseMessage refused = await cluster.Gateway.Http.GetAsync("/readyz");
-        Assert.NotEmpty(await refused.Content.ReadAsStringAsync());
-        Assert.Equal(200, (int)(await cluster.Gateway.Http.GetAsync("/healthz")).StatusCode);
+        Assert.Equal(503, (int)refused.StatusCode);
+        Assert.Contains("silo", await refused.Content.ReadAsStringAsync());
         cluster.LaunchSilo("late");
-        await UntilAsync(async () => (int)(await cluster.Gateway.Http.GetAsync("/readyz")).StatusCode == 200);
+        await cluster.Gateway.WaitUntilReadyAsync();
+        await AssertSameTokensAsync(cluster);
+
+        await cluster.Silos["late"].KillAsync();
+        await UntilAsync(() => cluster.Gateway.AnswersAsync("/readyz", 503));
+        cluster.LaunchSilo("later");
         await AssertSameTokensAsync(cluster);
     }
 
@@ -88,15 +92,29 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
         await AssertSameTokensAsync(cluster);
     }
 
+    /// <summary>Greedy, sampled and with tools; one by one here, all at once there.</summary>
     private async Task AssertSameTokensAsync(LocalCluster cluster)
     {
-        await UntilAsync(async () => (await cluster.Gateway.Http.GetAsync("/readyz")).IsSuccessStatusCode);
-        foreach (string prompt in Prompts)
-            Assert.Equal(await EmbeddedAnswerAsync(prompt), (await cluster.Gateway.Http.PostAsync("/v1/chat/completions", OpenAiClient.GreedyChat(prompt))).TokenIds());
+        await UntilAsync(() => cluster.Gateway.AnswersAsync("/readyz", 200));
+        List<int[]> expected = [];
+        foreach (JsonObject request in Requests())
+            expected.Add((await _embedded.PostAsync("/v1/chat/completions", request)).TokenIds());
+        JsonElement[] answers = await Task.WhenAll(Requests().Select(request => cluster.Gateway.Http.PostAsync("/v1/chat/completions", request)));
+        for (int i = 0; i < answers.Length; i++)
+            Assert.Equal(expected[i], answers[i].TokenIds());
     }
 
-    private async Task<int[]> EmbeddedAnswerAsync(string prompt) =>
-        (await _embedded.PostAsync("/v1/chat/completions", OpenAiClient.GreedyChat(prompt))).TokenIds();
+    private static IEnumerable<JsonObject> Requests()
+    {
+        foreach (string prompt in Prompts)
+            yield return OpenAiClient.GreedyChat(prompt);
+        JsonObject sampled = OpenAiClient.GreedyChat("Who are you?");
+        sampled["temperature"] = 1.3;
+        sampled["top_p"] = 0.9;
+        sampled["seed"] = 7;
+        yield return sampled;
+        yield return OpenAiClient.GreedyChat(Answers.Certain.First(answer => answer.Tools is { ValueKind: JsonValueKind.Array }));
+    }
 
     private static async Task UntilAsync(Func<Task<bool>> condition)
     {

@@ -1,6 +1,6 @@
 namespace K2Cluster.Kernels.Compute;
 
-/// <summary>The instruction set that CPU kernels run on. Every path gives the same bits (DESIGN §3).</summary>
+/// <summary>The instruction set that CPU kernels run on. Every path gives the same bits (docs/adr/0005-numerics.md).</summary>
 public enum CpuPath
 {
     /// <summary>Plain C#, any processor; the reference of the others.</summary>

@@ -1,15 +1,15 @@
 using K2Cluster.Cluster.Plans;
 using K2Cluster.Cluster.Tests.InProcess;
 using K2Cluster.Kernels.Experts;
+using K2Cluster.Tests;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 
 namespace K2Cluster.Cluster.Tests.Membership;
 
-[Trait("Category", "Redis")]
 public class RedisTests
 {
-    [Fact]
+    [ServerFact("redis-server")]
     public async Task Members_find_each_other_over_Redis()
     {
         await using RedisServer redis = await RedisServer.StartAsync();

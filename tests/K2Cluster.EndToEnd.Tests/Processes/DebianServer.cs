@@ -1,3 +1,5 @@
+using K2Cluster.Tests;
+
 namespace K2Cluster.EndToEnd.Tests.Processes;
 
 /// <summary>A server from a Debian package, started by the test itself on a free port with a folder of its own.</summary>
@@ -28,6 +30,5 @@ internal static class DebianServer
     private static string Folder() => Directory.CreateTempSubdirectory("k2-test-").FullName;
 
     private static string Find(string program) =>
-        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Append("/usr/sbin").Select(folder => Path.Combine(folder, program)).FirstOrDefault(File.Exists)
-        ?? throw new FileNotFoundException($"{program} is not installed: apt-get install -y {program} (as .ci/run does).");
+        ServerFactAttribute.Find(program) ?? throw new FileNotFoundException($"{program} is not installed: apt-get install {program} (as .ci/run does).");
 }

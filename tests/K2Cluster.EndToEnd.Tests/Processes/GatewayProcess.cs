@@ -38,6 +38,20 @@ internal sealed class GatewayProcess : IAsyncDisposable
 
     public Task<string> WaitUntilReadyAsync() => Process.WaitForLineAsync(line => line.StartsWith("K2Cluster gateway ready", StringComparison.Ordinal), StartLimit);
 
+    /// <summary>Whether a GET is answered with a status now.</summary>
+    public async Task<bool> AnswersAsync(string path, int status)
+    {
+        try
+        {
+            using HttpResponseMessage response = await Http.GetAsync(path);
+            return (int)response.StatusCode == status;
+        }
+        catch (HttpRequestException)
+        {
+            return false;
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
         Http.Dispose();

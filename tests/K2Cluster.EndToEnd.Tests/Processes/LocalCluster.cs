@@ -20,7 +20,7 @@ internal sealed class LocalCluster : IAsyncDisposable
 
     public Dictionary<string, ChildProcess> Silos { get; } = [];
 
-    /// <summary>Starts silos and gateway at once, under a cluster id of its own, and waits until all are ready.</summary>
+    /// <summary>Starts silos and gateway at once, under a cluster id of its own, and waits until all are ready; without silos, for nothing.</summary>
     public static async Task<LocalCluster> StartAsync(string model, int silos, string[]? membership = null, IReadOnlyDictionary<string, string>? environment = null, Func<int, string[]>? siloOptions = null)
     {
         string[] cluster = [.. membership ?? ["--cluster", "localhost"], "--cluster-id", $"test-{Guid.NewGuid():n}"];
@@ -31,7 +31,8 @@ internal sealed class LocalCluster : IAsyncDisposable
                 started.LaunchSilo($"silo-{i}", siloOptions?.Invoke(i) ?? []);
             started.Gateway = GatewayProcess.Start(model, cluster, environment);
             await Task.WhenAll(started.Silos.Values.Select(WaitUntilReadyAsync));
-            await started.Gateway.WaitUntilReadyAsync();
+            if (silos > 0)
+                await started.Gateway.WaitUntilReadyAsync();
             return started;
         }
         catch

@@ -33,8 +33,7 @@ public sealed class TelemetryTests
         Assert.Contains(chain, span => span.Name == "k2.request");
     }
 
-    [Fact]
-    [Trait("Category", "Prometheus")]
+    [ServerFact("prometheus")]
     public async Task Every_query_of_the_dashboard_has_data_from_a_real_gateway_and_two_silos()
     {
         int[] ports = [Programs.FreePort(), Programs.FreePort()];

@@ -6,7 +6,7 @@ namespace K2Cluster.Kernels.Devices.Cpu;
 
 /// <summary>
 /// Experts on the CPU: INT4 weights with INT16 activations, or BF16 weights with FP32 activations, as the checkpoint has
-/// them. All of it is of one kind: the bits do not depend on instruction set, threads or company (DESIGN §3).
+/// them. All of it is of one kind: the bits do not depend on instruction set, threads or company (docs/adr/0005-numerics.md).
 /// </summary>
 public sealed class CpuExpertDevice : IExpertDevice
 {

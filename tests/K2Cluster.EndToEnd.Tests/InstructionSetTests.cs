@@ -1,0 +1,40 @@
+using System.Text.Json.Nodes;
+using K2Cluster.EndToEnd.Tests.Processes;
+
+namespace K2Cluster.EndToEnd.Tests;
+
+/// <summary>The same tokens on every instruction set, chosen for the whole process as a lesser processor would.</summary>
+public sealed class InstructionSetTests(EmbeddedGateway embedded) : IClassFixture<EmbeddedGateway>
+{
+    [Theory]
+    [InlineData("DOTNET_EnableAVX512")]
+    [InlineData("DOTNET_EnableAVX2")]
+    public async Task A_process_without_an_instruction_set_gives_the_same_tokens(string instructionSet)
+    {
+        await using GatewayProcess gateway = await GatewayProcess.StartReadyAsync(Programs.Nano, [], new Dictionary<string, string> { [instructionSet] = "0" });
+        foreach (double temperature in new[] { 0, 1.5 })
+        {
+            JsonObject request = OpenAiClient.GreedyChat("What is 123 + 456?");
+            request["temperature"] = temperature;
+            request["seed"] = 11;
+            int[] expected = (await embedded.Http.PostAsync("/v1/chat/completions", request)).TokenIds();
+            Assert.Equal(expected, (await gateway.Http.PostAsync("/v1/chat/completions", request)).TokenIds());
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Experts_are_held_by_an_embedded_gateway_and_by_no_other(bool isEmbedded)
+    {
+        if (isEmbedded)
+        {
+            Assert.Contains("k2_experts_held", await embedded.Http.GetStringAsync("/metrics"));
+            return;
+        }
+
+        await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 1);
+        await cluster.Gateway.Http.PostAsync("/v1/chat/completions", OpenAiClient.GreedyChat("Hello"));
+        Assert.DoesNotContain("k2_experts_held", await cluster.Gateway.Http.GetStringAsync("/metrics"));
+    }
+}
