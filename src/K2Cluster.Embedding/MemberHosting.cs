@@ -48,6 +48,7 @@ public static class MemberHosting
             Advertise = options.Advertise,
             Redis = options.Redis,
         });
+        builder.Services.AddSingleton<IFatalErrorHandler, FatalErrors>();
         if (hostsShards)
             AddShards(builder, options, model, compute);
         if (options.Role == K2Role.Silo)

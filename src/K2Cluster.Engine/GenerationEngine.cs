@@ -16,6 +16,11 @@ public sealed class GenerationEngine : IEngine, IAsyncDisposable
     /// <summary>How long disposal waits for a step in progress, beyond the grace.</summary>
     private static readonly TimeSpan StepLimit = TimeSpan.FromSeconds(60);
 
+    private static readonly TimeSpan LongestTimer = TimeSpan.FromDays(40);
+
+    /// <summary>How long after its time limit a reader is let go although the loop, held by a step, has not ended the request.</summary>
+    private static readonly TimeSpan ReaderMargin = TimeSpan.FromMilliseconds(500);
+
     private readonly ITrunk _trunk;
     private readonly EngineOptions _options;
     private readonly TimeProvider _time;
@@ -141,16 +146,35 @@ public sealed class GenerationEngine : IEngine, IAsyncDisposable
     {
         if (!sequence.TryTakeReader())
             throw new InvalidOperationException($"The tokens of request '{sequence.Request.Id}' can be read once only.");
+        // By the system's clock: it is the loop's thread that may be late. Time limits of days exceed a timer's range.
+        TimeSpan limit = sequence.Request.TimeLimit + ReaderMargin;
+        using CancellationTokenSource late = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        late.CancelAfter(limit < LongestTimer ? limit : LongestTimer);
         try
         {
-            await foreach (GeneratedToken token in sequence.Output.ReadAllAsync(cancellationToken).ConfigureAwait(false))
-                yield return token;
+            while (await WaitToReadAsync(sequence, late.Token, cancellationToken).ConfigureAwait(false))
+            {
+                while (sequence.Output.TryRead(out GeneratedToken token))
+                    yield return token;
+            }
         }
         finally
         {
             // The reader went away, or all was read and this changes nothing.
             if (!sequence.Output.Completion.IsCompleted)
                 Cancel(sequence);
+        }
+    }
+
+    private static async ValueTask<bool> WaitToReadAsync(Sequence sequence, CancellationToken late, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await sequence.Output.WaitToReadAsync(late).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (late.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            throw new GenerationException(GenerationFailure.TimedOut, $"Request '{sequence.Request.Id}' passed its time limit of {sequence.Request.TimeLimit.TotalSeconds:0.#} s; a step has held it up.");
         }
     }
 

@@ -2,7 +2,7 @@ namespace K2Cluster.Grains.Placement;
 
 /// <summary>
 /// Splits experts over shards: to each its share by memory, in every layer alike (so that a layer's work is spread), and each
-/// expert where it is already as far as that allows. The same input gives the same split, and a split taken as input gives itself.
+/// expert where it is already as far as that allows; where memory is short, the latter alone. The same input gives the same split, and a split taken as input gives itself.
 /// </summary>
 internal static class ExpertSplit
 {
@@ -22,6 +22,14 @@ internal static class ExpertSplit
         owners.AsSpan().Fill(-1);
         int[] quotas = Quotas(owners.Length, shards);
         int[] given = new int[shards.Count];
+        if (shards.Sum(shard => (long)shard.Limit) <= owners.Length)
+        {
+            // No room to spare: nothing held is taken from a shard, as what replaced it could not be loaded before it is dropped.
+            Keep(0, owners, shards, given, quotas);
+            Give(0, owners, shards, given, quotas, quotas);
+            return owners;
+        }
+
         for (int layer = 0; layer < layers; layer++)
         {
             Span<int> layerOwners = owners.AsSpan(layer * experts, experts);

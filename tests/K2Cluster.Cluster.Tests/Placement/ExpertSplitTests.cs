@@ -31,6 +31,23 @@ public class ExpertSplitTests
         Assert.Equal([9, 3, 5, 3], new[] { 0, 1, 2, -1 }.Select(shard => owners.Count(owner => owner == shard)));
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Where_memory_is_short_the_survivors_keep_all_that_they_hold(int dead)
+    {
+        ExpertSplit.Shard[] shards = Shards(64, [22, 22, 22]);
+        int[] before = ExpertSplit.Compute(4, 16, shards);
+        ExpertSplit.Shard[] held = Held(shards, before);
+        held[dead] = held[dead] with { Weight = 0, Limit = 0 };
+
+        int[] after = ExpertSplit.Compute(4, 16, held);
+
+        for (int i = 0; i < before.Length; i++)
+            Assert.True(before[i] == dead || after[i] == before[i], $"expert {i} moved from {before[i]} to {after[i]}");
+    }
+
     [Fact]
     public void A_split_taken_as_input_gives_itself()
     {
