@@ -22,7 +22,7 @@ internal static class ExpertSplit
         owners.AsSpan().Fill(-1);
         int[] quotas = Quotas(owners.Length, shards);
         int[] given = new int[shards.Count];
-        if (shards.Sum(shard => (long)shard.Limit) <= owners.Length)
+        if (shards.Sum(shard => (long)shard.Limit) <= owners.Length && shards.Any(shard => shard.Has.Contains(true)))
         {
             // No room to spare: nothing held is taken from a shard, as what replaced it could not be loaded before it is dropped.
             Keep(0, owners, shards, given, quotas);
