@@ -41,10 +41,20 @@ internal sealed partial class K2Process : IDisposable
     [
         new("Logging:LogLevel:Default", "Warning"),
         new("Logging:LogLevel:Microsoft.Extensions.Hosting.Internal.Host", "None"),
-        new("Logging:LogLevel:Polly", "None"), // Orleans retries through it and says itself what came of that.
-        new("Logging:LogLevel:Orleans.Runtime.Watchdog", "Error"), // Its first look counts from the machine's start and warns of hours.
+
+        // Orleans says of a failed start what the cause says, three times more; of a workstation's collector that it should be a
+        // server's; of its retries each one; and its watchdog's first look counts from the machine's start.
+        new("Logging:LogLevel:Orleans.Runtime.Silo", "None"),
+        new("Logging:LogLevel:Orleans.Runtime.SiloLifecycleSubject", "None"),
+        new("Logging:LogLevel:Polly", "None"),
+        new("Logging:LogLevel:Orleans.Runtime.Watchdog", "Error"),
         new("Logging:LogLevel:K2Cluster", "Information"),
     ];
+
+    /// <summary>Above HostOptions.ShutdownTimeout, so that parts that keep to it end in order.</summary>
+    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(40);
+
+    private static readonly TimeSpan DisposeLimit = TimeSpan.FromSeconds(5);
 
     private readonly K2Role _role;
     private readonly Action<WebApplicationBuilder, K2Options> _build;
@@ -108,7 +118,19 @@ internal sealed partial class K2Process : IDisposable
         finally
         {
             if (app is not null)
-                await app.DisposeAsync().ConfigureAwait(false);
+                await DisposeAsync(app).ConfigureAwait(false);
+        }
+    }
+
+    private static async Task DisposeAsync(WebApplication app)
+    {
+        try
+        {
+            await app.DisposeAsync().AsTask().WaitAsync(DisposeLimit).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            // What hangs was stopping already, and said so; the process ends all the same.
         }
     }
 
@@ -202,12 +224,16 @@ internal sealed partial class K2Process : IDisposable
         LogStopping(_log);
         try
         {
-            // Also after a failure: leaving the cluster in order spares the others the detection. Bounded by HostOptions.ShutdownTimeout.
-            await app.StopAsync(CancellationToken.None).ConfigureAwait(false);
+            // Also after a failure: leaving the cluster in order spares the others the detection. Parts that ignore
+            // HostOptions.ShutdownTimeout, as Orleans does when its membership store is gone, are not waited for.
+            await app.StopAsync(CancellationToken.None).WaitAsync(StopLimit).ConfigureAwait(false);
         }
-        catch (Exception exception) when (failure is not null || _stop.IsCancellationRequested || exception is OperationCanceledException)
+        catch (Exception exception) when (failure is not null || _stop.IsCancellationRequested || exception is OperationCanceledException or TimeoutException)
         {
-            LogStoppedHalfway(_log, exception);
+            if (failure is null)
+                LogStoppedHalfway(_log, exception);
+            else
+                LogFailed(_log, exception);
         }
 
         failure ??= app.Services.GetRequiredService<FatalFailure>().Exception ?? BackgroundFailure(app);
