@@ -10,7 +10,8 @@ public interface IPlacementGrain : IGrainWithStringKey
 
     /// <summary>
     /// Returns the plan as soon as it is newer than <paramref name="known"/>, or null after <paramref name="patience"/> (at most 10 s).
-    /// Asking acknowledges <paramref name="known"/>: the gateway sends no frame of an older epoch any more.
+    /// Asking acknowledges <paramref name="known"/>: the gateway starts no frame of an older epoch any more. Frames of one may
+    /// still be in flight: a shard answers for an expert that it dropped meanwhile with NotHeld, and the gateway asks again.
     /// </summary>
     [Alias("WaitForPlan")]
     ValueTask<PlacementPlan?> WaitForPlanAsync(string gateway, Epoch known, TimeSpan patience, CancellationToken cancellationToken);

@@ -38,7 +38,7 @@ public static class K2Telemetry
 
     public static readonly Histogram<double> StepDuration = EngineMeter.CreateHistogram<double>("k2.step.duration", "s", "One step of the engine.", advice: Seconds());
 
-    /// <summary>Expert calls; tags: k2.shard, k2.outcome (ok, unavailable, busy, not_held, wrong_incarnation).</summary>
+    /// <summary>Expert calls; tags: k2.shard, k2.outcome (ok, unavailable, busy, not_held, wrong_incarnation, malformed).</summary>
     public static readonly Counter<long> Dispatches = ClusterMeter.CreateCounter<long>("k2.dispatches", "{call}", "Calls to shards, by shard and outcome.");
 
     public static readonly Histogram<double> DispatchDuration = ClusterMeter.CreateHistogram<double>("k2.dispatch.duration", "s", "A call to a shard, as the gateway sees it.", advice: Seconds());

@@ -9,18 +9,21 @@ using K2Cluster.Telemetry;
 namespace K2Cluster.Cluster.Dispatch;
 
 /// <summary>
-/// One batch on its way: rounds of (group the open pairs by shard, send, take the answers) until no pair is open, or
-/// patience is at its end. Between rounds it waits for a newer plan, shortly. One instance serves one slot of the dispatcher,
+/// One batch on its way: rounds of (group the open pairs by shard, send, take the answers) until no pair is open or worth
+/// waiting for. Between rounds it waits for a newer plan, shortly. One instance serves one slot of the dispatcher,
 /// batch after batch; nobody else touches it between Start and Wait.
 /// </summary>
-internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource plans, DispatchOptions options, TimeProvider time) : IDisposable
+internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource plans, DispatchOptions options, TimeProvider time, CancellationToken stopping) : IDisposable
 {
     private readonly ManualResetEventSlim _finished = new();
-    private readonly List<Call> _calls = [];
+    private readonly List<ShardCall> _calls = [];
+
+    /// <summary>Sources that calls did not use up.</summary>
+    private readonly Stack<CancellationTokenSource> _cancellations = [];
     private PairStatus[] _pairs = [];
     private FramePlan _frames = new(0);
-    private CancellationTokenSource _cancellation = new();
-    private bool[] _failedShards = [];
+    private long[] _failedSince = [];
+    private long _start;
     private long _number;
 
     /// <summary>0: free.</summary>
@@ -37,6 +40,7 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
     /// <summary>Sends the first round on the caller's thread; what follows runs as answers come.</summary>
     public void Start()
     {
+        _start = time.GetTimestamp();
         _finished.Reset();
         int pairs = Batch.Rows * Batch.ExpertsPerToken;
         if (_pairs.Length < pairs)
@@ -53,10 +57,11 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
 
     public void Release() => Volatile.Write(ref _number, 0);
 
+    /// <summary>Only while the slot is free.</summary>
     public void Dispose()
     {
-        _cancellation.Cancel();
-        _cancellation.Dispose();
+        while (_cancellations.TryPop(out CancellationTokenSource? cancellation))
+            cancellation.Dispose();
         _finished.Dispose();
     }
 
@@ -99,7 +104,7 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
             else
             {
                 if (!ReferenceEquals(routes, last))
-                    _failedShards = new bool[routes.Channels.Length]; // a new plan, a new chance
+                    _failedSince = new long[routes.Shards]; // a new plan, a new chance
                 last = routes;
                 if (!routes.Plan.Grid.Contains(Batch.Layer, 0))
                 {
@@ -109,7 +114,7 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
                 }
 
                 problem = Send(routes, pairs, trace);
-                foreach (Call call in _calls)
+                foreach (ShardCall call in _calls)
                     problem = await TakeReplyAsync(call, routes).ConfigureAwait(false) ?? problem;
             }
 
@@ -117,16 +122,45 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
                 return;
             if (firstFailure == 0)
                 firstFailure = time.GetTimestamp();
-            if (time.GetElapsedTime(firstFailure) >= options.Patience)
-            {
-                Batch.Problem ??= problem;
+            TimeSpan left = Shorter(options.Limit - time.GetElapsedTime(_start), options.Patience - time.GetElapsedTime(firstFailure));
+            left = stopping.IsCancellationRequested ? TimeSpan.Zero : Shorter(left, GiveUp(routes, pairs));
+            if (left <= TimeSpan.Zero)
                 FinishPairs(pairs, PairStatus.NotHeld);
+            if (_pairs.AsSpan(0, pairs).Contains(PairStatus.NotHeld))
+                Batch.Problem ??= problem;
+            if (!_pairs.AsSpan(0, pairs).Contains(PairStatus.Pending))
                 return;
-            }
 
-            await WaitForNewerPlanAsync(routes?.Plan.Epoch ?? Epoch.None, backoff).ConfigureAwait(false);
-            backoff = backoff * 2 < options.LongestBackoff ? backoff * 2 : options.LongestBackoff;
+            await WaitForNewerPlanAsync(routes?.Plan.Epoch ?? Epoch.None, Shorter(backoff, left)).ConfigureAwait(false);
+            backoff = Shorter(backoff * 2, options.LongestBackoff);
         }
+    }
+
+    /// <summary>Gives up the open pairs whose expert is missing or failing for too long already; how long the others may wait.</summary>
+    private TimeSpan GiveUp(RouteTable? routes, int pairs)
+    {
+        if (routes is null)
+            return options.Patience;
+        long now = time.GetTimestamp();
+        ReadOnlySpan<int> experts = Batch.ExpertIds.Span;
+        TimeSpan longest = TimeSpan.Zero;
+        for (int pair = 0; pair < pairs; pair++)
+        {
+            if (_pairs[pair] != PairStatus.Pending)
+                continue;
+
+            // The best of its shards counts; one that was not tried under this plan has all the time.
+            ReadOnlySpan<int> replicas = routes.Plan.ReplicasOf(routes.Plan.Grid.Index(Batch.Layer, experts[pair]));
+            long since = replicas.IsEmpty ? routes.MissingSince : long.MinValue;
+            foreach (int shard in replicas)
+                since = Math.Max(since, _failedSince[shard] == 0 ? now : _failedSince[shard]);
+            TimeSpan left = options.Patience - time.GetElapsedTime(since, now);
+            if (left <= TimeSpan.Zero)
+                _pairs[pair] = PairStatus.NotHeld;
+            longest = left > longest ? left : longest;
+        }
+
+        return longest;
     }
 
     /// <summary>Sends the open pairs that have a shard; says why when some have none.</summary>
@@ -136,7 +170,7 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
         string? problem = null;
         ReadOnlySpan<int> experts = Batch.ExpertIds.Span;
         ExpertGrid grid = routes.Plan.Grid;
-        _frames.Begin(routes.Channels.Length);
+        _frames.Begin(routes.Shards);
         for (int pair = 0; pair < pairs; pair++)
         {
             if (_pairs[pair] != PairStatus.Pending)
@@ -157,7 +191,7 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
 
         _frames.Group();
         int limit = FrameLimits.PairsPerFrame(Batch.HiddenSize);
-        for (int shard = 0; shard < routes.Channels.Length; shard++)
+        for (int shard = 0; shard < routes.Shards; shard++)
         {
             // One frame a shard, unless it would be too large.
             (int start, int end) = _frames.Range(shard);
@@ -165,18 +199,19 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
             {
                 int count = Math.Min(limit, end - start);
                 ExpertFrame frame = _frames.Build(Batch, start, count, routes.Plan.Shards[shard].Incarnation, routes.Plan.Epoch, trace);
-                _calls.Add(new Call(shard, start, count, Stopwatch.GetTimestamp(), Submit(routes.Channel(shard), frame)));
+                CancellationTokenSource cancellation = _cancellations.TryPop(out CancellationTokenSource? used) ? used : new();
+                _calls.Add(new ShardCall(shard, start, count, time.GetTimestamp(), cancellation, Submit(routes.Channel(shard), frame, cancellation.Token)));
             }
         }
 
         return problem;
     }
 
-    private ValueTask<ExpertReply> Submit(IExpertChannel channel, ExpertFrame frame)
+    private static ValueTask<ExpertReply> Submit(IExpertChannel channel, ExpertFrame frame, CancellationToken cancellationToken)
     {
         try
         {
-            return channel.SubmitAsync(frame, _cancellation.Token);
+            return channel.SubmitAsync(frame, cancellationToken);
         }
         catch (Exception exception)
         {
@@ -191,7 +226,7 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
         (bool Failed, int InFlight) bestCost = default;
         foreach (int shard in routes.Plan.ReplicasOf(expert))
         {
-            (bool Failed, int InFlight) cost = (_failedShards[shard], routes.Channel(shard).InFlight);
+            (bool Failed, int InFlight) cost = (_failedSince[shard] != 0, routes.Channel(shard).InFlight);
             if (best < 0 || cost.CompareTo(bestCost) < 0)
                 (best, bestCost) = (shard, cost);
         }
@@ -200,54 +235,69 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
     }
 
     /// <summary>Waits for an answer and takes it; says why when pairs of it stay open.</summary>
-    private async ValueTask<string?> TakeReplyAsync(Call call, RouteTable routes)
+    private async ValueTask<string?> TakeReplyAsync(ShardCall call, RouteTable routes)
     {
         IExpertChannel channel = routes.Channel(call.Shard);
         (string outcome, string? problem) = ("unavailable", null);
         try
         {
-            using ExpertReply reply = await WithinLimitAsync(call.Reply).ConfigureAwait(false);
+            using ExpertReply reply = await WithinLimitAsync(call).ConfigureAwait(false);
             (outcome, problem) = Take(reply, call, channel.Shard);
         }
         catch (TimeoutException)
         {
-            problem = $"Shard {channel.Shard} did not answer within {options.CallTimeout.TotalSeconds:0.#} s.";
+            problem = $"Shard {channel.Shard} did not answer within {time.GetElapsedTime(call.Sent).TotalSeconds:0.#} s.";
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            problem = "This process is shutting down.";
         }
         catch (Exception exception)
         {
             problem = exception is ShardUnavailableException ? exception.Message : $"Shard {channel.Shard}: {exception.Message}";
         }
 
-        if (outcome != "ok")
-            _failedShards[call.Shard] = true;
+        Note(outcome, call.Shard, routes);
+        TimeSpan duration = time.GetElapsedTime(call.Sent);
         TagList tags = new() { { "k2.shard", routes.Name(call.Shard) }, { "k2.outcome", outcome } };
         K2Telemetry.Dispatches.Add(1, tags);
-        K2Telemetry.DispatchDuration.Record(Stopwatch.GetElapsedTime(call.Sent).TotalSeconds);
+        K2Telemetry.DispatchDuration.Record(duration.TotalSeconds);
+        if (outcome != "ok" && !stopping.IsCancellationRequested)
+            dispatcher.LogCall(channel.Shard, Batch.Layer, outcome, duration, problem ?? Batch.Problem);
         return problem;
     }
 
-    private async ValueTask<ExpertReply> WithinLimitAsync(ValueTask<ExpertReply> reply)
+    private void Note(string outcome, int shard, RouteTable routes)
     {
-        if (reply.IsCompleted)
-            return await reply.ConfigureAwait(false);
+        if (outcome == "unavailable" || outcome == "wrong_incarnation")
+        {
+            _failedSince[shard] = routes.Failed(shard);
+            return;
+        }
 
-        Task<ExpertReply> task = reply.AsTask();
+        routes.Answered(shard);
+        if (outcome == "not_held")
+            _failedSince[shard] = routes.NotHeld(shard);
+        else if (outcome != "ok" && _failedSince[shard] == 0)
+            _failedSince[shard] = time.GetTimestamp(); // busy is nothing that lasts: each batch has its own patience with it
+    }
+
+    /// <summary>Waits for an answer as long as the call and the batch may take.</summary>
+    private async ValueTask<ExpertReply> WithinLimitAsync(ShardCall call)
+    {
         try
         {
-            return await task.WaitAsync(options.CallTimeout, time).ConfigureAwait(false);
+            TimeSpan left = Shorter(options.CallTimeout - time.GetElapsedTime(call.Sent), options.Limit - time.GetElapsedTime(_start));
+            return await call.WaitAsync(left, time, stopping).ConfigureAwait(false);
         }
-        catch (TimeoutException) when (!task.IsCompleted)
+        finally
         {
-            // The batch goes on without it, whatever the channel does; nothing of the late reply may reach the batch.
-            _ = task.ContinueWith(static late => late.Result.Dispose(), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
-            _ = task.ContinueWith(static late => late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
-            await _cancellation.CancelAsync().ConfigureAwait(false);
-            _cancellation = new CancellationTokenSource();
-            throw;
+            if (call.Cancellation.TryReset())
+                _cancellations.Push(call.Cancellation);
         }
     }
 
-    private (string Outcome, string? Problem) Take(ExpertReply reply, Call call, ShardId shard)
+    private (string Outcome, string? Problem) Take(ExpertReply reply, ShardCall call, ShardId shard)
     {
         switch (reply.Status)
         {
@@ -281,7 +331,7 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
         return true;
     }
 
-    private (string Outcome, string? Problem) TakePairs(ExpertReply reply, Call call, ShardId shard)
+    private (string Outcome, string? Problem) TakePairs(ExpertReply reply, ShardCall call, ShardId shard)
     {
         int hiddenSize = Batch.HiddenSize;
         ReadOnlySpan<byte> payload = reply.Payload.Span;
@@ -313,6 +363,7 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
     private async Task WaitForNewerPlanAsync(Epoch known, TimeSpan longest)
     {
         using CancellationTokenSource wait = new(longest, time);
+        using CancellationTokenRegistration stop = stopping.UnsafeRegister(static wait => ((CancellationTokenSource)wait!).Cancel(), wait);
         try
         {
             await plans.WaitForNewerAsync(known, wait.Token).ConfigureAwait(false);
@@ -321,6 +372,8 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
         {
         }
     }
+
+    private static TimeSpan Shorter(TimeSpan left, TimeSpan right) => left < right ? left : right;
 
     private void FinishPairs(int pairs, PairStatus status)
     {
@@ -344,7 +397,4 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
                 : RowStatus.Done;
         }
     }
-
-    /// <summary>A frame in flight: pairs [Start, Start + Count) of the frame plan's order.</summary>
-    private readonly record struct Call(int Shard, int Start, int Count, long Sent, ValueTask<ExpertReply> Reply);
 }

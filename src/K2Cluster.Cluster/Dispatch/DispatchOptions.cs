@@ -7,13 +7,20 @@ public sealed record DispatchOptions
     public int MaxInFlight { get; init; } = 4;
 
     /// <summary>
-    /// How long, from the first failed call of a batch, its missing rows are tried again before they leave the step as
-    /// Unavailable (the engine replays them). Longer holds the batch's good rows back; default 2 s, a few times what a dead
-    /// silo of the same machine takes to be noticed.
+    /// From its submission on, how long a batch may take at most, whatever happens to it: then its open rows leave the step as
+    /// Unavailable. This bounds <see cref="Kernels.Experts.IExperts.Collect"/>. Default 30 s: a large frame on a slow device is not a dead one.
     /// </summary>
-    public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(2);
+    public TimeSpan Limit { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>How long one call may take, queueing included, before it counts as failed. Default 30 s: a large frame on a slow device is not a dead one.</summary>
+    /// <summary>
+    /// How long a batch's good rows wait for rows whose expert is on no shard, or only on shards that fail: these are tried
+    /// again, best under a newer plan. Then they leave the step as Unavailable, and the engine replays them when it likes. What
+    /// has been missing or failing for so long already, in other batches, is not waited for. Default 250 ms: what a silo killed
+    /// on the same machine takes to be noticed.
+    /// </summary>
+    public TimeSpan Patience { get; init; } = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>How long one call may take, queueing included, before it counts as failed; what is left of <see cref="Limit"/> if that is less. Default 30 s.</summary>
     public TimeSpan CallTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>Wait before the first retry, unless a new plan comes earlier; doubled each time up to <see cref="LongestBackoff"/>. Default 5 ms.</summary>

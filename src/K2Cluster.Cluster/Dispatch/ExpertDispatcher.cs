@@ -1,7 +1,9 @@
+using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using K2Cluster.Cluster.Plans;
 using K2Cluster.Contracts;
 using K2Cluster.Kernels.Experts;
+using Microsoft.Extensions.Logging;
 
 namespace K2Cluster.Cluster.Dispatch;
 
@@ -9,23 +11,30 @@ namespace K2Cluster.Cluster.Dispatch;
 /// Makes the cluster one big device: sends each (row, expert) of a batch to a shard that holds the expert under the current
 /// plan, and puts the answers where they belong. Each batch in flight is a <see cref="BatchDispatch"/>, reused.
 /// </summary>
-internal sealed class ExpertDispatcher : IExperts, IDisposable
+internal sealed partial class ExpertDispatcher : IExperts, IDisposable
 {
+    private static readonly TimeSpan LogInterval = TimeSpan.FromSeconds(1);
+
     private readonly IPlanSource _plans;
     private readonly IChannelFactory _factory;
     private readonly BatchDispatch[] _slots;
     private readonly Lock _lock = new();
     private readonly Dictionary<ShardId, IExpertChannel> _channels = [];
+    private readonly ConcurrentDictionary<ShardId, long> _logged = new();
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly TimeProvider _time;
+    private readonly ILogger _log;
     private RouteTable? _routes;
     private long _lastNumber;
+    private bool _disposed;
 
-    public ExpertDispatcher(IPlanSource plans, IChannelFactory factory, DispatchOptions options, TimeProvider time)
+    public ExpertDispatcher(IPlanSource plans, IChannelFactory factory, DispatchOptions options, TimeProvider time, ILogger<ExpertDispatcher> log)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxInFlight, 2);
-        (_plans, _factory) = (plans, factory);
+        (_plans, _factory, _time, _log) = (plans, factory, time, log);
         _slots = new BatchDispatch[options.MaxInFlight];
         for (int i = 0; i < _slots.Length; i++)
-            _slots[i] = new BatchDispatch(this, plans, options, time);
+            _slots[i] = new BatchDispatch(this, plans, options, time, _stopping.Token);
     }
 
     public int MaxInFlight => _slots.Length;
@@ -36,6 +45,7 @@ internal sealed class ExpertDispatcher : IExperts, IDisposable
         ExpertTicket ticket;
         lock (_lock)
         {
+            ObjectDisposedException.ThrowIf(_disposed, this);
             foreach (BatchDispatch slot in _slots)
             {
                 if (slot.Number == 0)
@@ -54,18 +64,45 @@ internal sealed class ExpertDispatcher : IExperts, IDisposable
         return ticket;
     }
 
+    /// <summary>Returns at the latest <see cref="DispatchOptions.Limit"/> after the batch was submitted, and soon after a disposal.</summary>
     public void Collect(ExpertTicket ticket)
     {
         BatchDispatch slot = Array.Find(_slots, slot => slot.Number == ticket.Number && ReferenceEquals(slot.Batch, ticket.Batch))
             ?? throw new InvalidOperationException($"Ticket {ticket.Number} is not in flight: it was collected, or is none of this dispatcher.");
         slot.Wait();
-        slot.Release();
+        lock (_lock)
+        {
+            slot.Release();
+            if (_disposed)
+                slot.Dispose();
+        }
     }
 
+    /// <summary>Ends the batches in flight: their open rows are Unavailable. A slot lives until its ticket is collected.</summary>
     public void Dispose()
     {
-        foreach (BatchDispatch slot in _slots)
-            slot.Dispose();
+        lock (_lock)
+        {
+            if (_disposed)
+                return;
+            _disposed = true;
+            foreach (BatchDispatch slot in _slots)
+            {
+                if (slot.Number == 0)
+                    slot.Dispose();
+            }
+        }
+
+        _stopping.Cancel(); // not disposed: batches in flight still look at it
+    }
+
+    /// <summary>Says what became of a call that was not answered as it should be, once a second for a shard.</summary>
+    internal void LogCall(ShardId shard, int layer, string outcome, TimeSpan duration, string? reason)
+    {
+        long now = _time.GetTimestamp();
+        bool isNew = !_logged.TryGetValue(shard, out long last);
+        if (isNew ? _logged.TryAdd(shard, now) : _time.GetElapsedTime(last, now) >= LogInterval && _logged.TryUpdate(shard, now, last))
+            LogFailed(_log, shard, layer, outcome, duration.TotalMilliseconds, reason ?? "no reason given");
     }
 
     /// <summary>The way to every shard of the newest plan; null before the first one.</summary>
@@ -84,7 +121,11 @@ internal sealed class ExpertDispatcher : IExperts, IDisposable
             // A shard keeps its channel from plan to plan, and with it the count of its calls in flight.
             ImmutableArray<PlannedShard> shards = plan.Shards;
             foreach (ShardId gone in _channels.Keys.Except(shards.Select(shard => shard.Id)).ToArray())
+            {
                 _channels.Remove(gone);
+                _logged.TryRemove(gone, out _);
+            }
+
             IExpertChannel[] channels = new IExpertChannel[shards.Length];
             for (int i = 0; i < channels.Length; i++)
             {
@@ -93,8 +134,11 @@ internal sealed class ExpertDispatcher : IExperts, IDisposable
                 channels[i] = channel;
             }
 
-            _routes = new RouteTable(plan, channels);
+            _routes = new RouteTable(plan, channels, _routes, _time);
             return _routes;
         }
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "A call to shard {Shard} for layer {Layer} ended as {Outcome} after {Milliseconds:0} ms: {Reason}")]
+    private static partial void LogFailed(ILogger logger, ShardId shard, int layer, string outcome, double milliseconds, string reason);
 }

@@ -12,7 +12,7 @@ public interface IExperts
     /// <summary>Starts the work of a batch and returns at once. The batch belongs to the callee until its ticket is collected.</summary>
     ExpertTicket Submit(ExpertBatch batch);
 
-    /// <summary>Waits, a bounded time, until every row of the ticket's batch has a final status.</summary>
+    /// <summary>Waits until every row of the ticket's batch has a final status: at most a time that counts from its submission and that the implementation states.</summary>
     void Collect(ExpertTicket ticket);
 }
 

@@ -1,9 +1,11 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using K2Cluster.Cluster.Dispatch;
 using K2Cluster.Contracts;
 using K2Cluster.Kernels.Devices;
 using K2Cluster.Kernels.Experts;
 using K2Cluster.Telemetry;
+using Microsoft.Extensions.Logging;
 
 namespace K2Cluster.Cluster.Tests.Dispatch;
 
@@ -11,7 +13,11 @@ public sealed class ExpertDispatcherTests : IDisposable
 {
     private static readonly ExpertGrid Grid = new(1, 2, 8);
     private static readonly DispatchOptions Impatient = new() { Patience = TimeSpan.FromMilliseconds(100), CallTimeout = TimeSpan.FromMilliseconds(300) };
+
+    // What is not about time must not depend on how busy the machine is.
+    private static readonly DispatchOptions Patient = new() { Patience = TimeSpan.FromSeconds(10) };
     private readonly MadeUpChannels _shards = new(Grid);
+    private readonly ListLogger _log = new();
     private readonly List<ExpertDispatcher> _dispatchers = [];
 
     public void Dispose() => _dispatchers.ForEach(dispatcher => dispatcher.Dispose());
@@ -290,6 +296,121 @@ public sealed class ExpertDispatcherTests : IDisposable
     }
 
     [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void What_is_missing_or_failing_is_waited_for_once_and_not_by_every_batch(bool isPlanned)
+    {
+        DispatchOptions options = new() { Patience = TimeSpan.FromSeconds(1) };
+        int[] Replicas(int expert) => expert != 5 ? [0] : isPlanned ? [1] : [];
+        _shards.Publish(2, Replicas, incomplete: "one is missing");
+        _shards[1].Handle = (_, _) => Task.FromException<ExpertReply>(new ShardUnavailableException(MadeUpChannels.Shard(1), "it is dead"));
+        ExpertDispatcher dispatcher = Make(options);
+        ExpertBatch batch = Batches.Make(1, [[0, 2], [5, 3]]);
+        long start = Stopwatch.GetTimestamp();
+        Run(dispatcher, batch);
+        Assert.True(Stopwatch.GetElapsedTime(start) >= options.Patience);
+
+        start = Stopwatch.GetTimestamp();
+        for (int i = 0; i < 20; i++)
+        {
+            if (i % 4 == 0)
+                _shards.Publish(2, Replicas, incomplete: $"one is missing, {i}"); // as while others load
+            Run(dispatcher, batch);
+            Assert.Equal([RowStatus.Done, RowStatus.Unavailable], batch.Statuses.ToArray());
+            Assert.NotNull(batch.Problem);
+        }
+
+        Assert.True(Stopwatch.GetElapsedTime(start) < 5 * options.Patience); // of 20
+
+        _shards[1].Handle = null;
+        _shards.Publish(2, expert => expert == 5 ? [1] : [0]);
+        Run(dispatcher, batch);
+        Batches.AssertDone(batch);
+    }
+
+    [Fact]
+    public void A_batch_ends_at_its_limit_whatever_shards_do()
+    {
+        _shards.Publish(2, expert => [expert % 2]);
+        TaskCompletionSource<ExpertReply> never = new();
+        _shards[1].Handle = (_, _) => never.Task;
+        ExpertBatch batch = Batches.Make(1, [[0, 2], [2, 3]]);
+        long start = Stopwatch.GetTimestamp();
+        Run(Make(Patient with { Limit = TimeSpan.FromMilliseconds(200) }), batch);
+
+        Assert.Equal([RowStatus.Done, RowStatus.Unavailable], batch.Statuses.ToArray());
+        Assert.Contains("did not answer within", batch.Problem);
+        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalMilliseconds, 190, 8000); // patience is 10 s
+    }
+
+    [Fact]
+    public void A_call_that_is_given_up_cancels_no_other_of_the_batch()
+    {
+        _shards.Publish(2, expert => [expert % 2]);
+        TaskCompletionSource<ExpertReply> never = new();
+        TaskCompletionSource<ExpertReply> slow = new();
+        CancellationToken given = default;
+        ExpertFrame? held = null;
+        _shards[0].Handle = (_, cancellation) =>
+        {
+            if (given != default)
+                return null;
+            given = cancellation;
+            return never.Task;
+        };
+        _shards[1].Handle = (frame, cancellation) =>
+        {
+            held = frame;
+            given.Register(() => slow.SetResult(cancellation.IsCancellationRequested ? throw new InvalidOperationException("cancelled, too") : MadeUpChannels.Channel.Answer(held)));
+            return slow.Task;
+        };
+        ExpertBatch batch = Batches.Make(1, [[0, 1], [2, 3]]);
+        Run(Make(Patient with { CallTimeout = TimeSpan.FromMilliseconds(200) }), batch);
+
+        Batches.AssertDone(batch);
+        Assert.Single(_shards[1].Frames);
+    }
+
+    [Fact]
+    public async Task A_disposal_wakes_who_waits_for_a_batch_and_frees_its_slot_afterwards()
+    {
+        _shards.Publish(1, _ => [0]);
+        CancellationToken token = default;
+        _shards[0].Handle = (_, cancellation) =>
+        {
+            token = cancellation;
+            return new TaskCompletionSource<ExpertReply>().Task;
+        };
+        ExpertDispatcher dispatcher = Make();
+        ExpertBatch batch = Batches.Random(Grid, 2, 2, 1);
+        ExpertTicket ticket = dispatcher.Submit(batch);
+        Task collecting = Task.Run(() => dispatcher.Collect(ticket));
+        dispatcher.Dispose();
+        await collecting.WaitAsync(TimeSpan.FromSeconds(20));
+
+        Assert.Equal([RowStatus.Unavailable, RowStatus.Unavailable], batch.Statuses.ToArray());
+        Assert.Contains("shutting down", batch.Problem);
+        Assert.True(token.IsCancellationRequested);
+        Assert.Throws<ObjectDisposedException>(() => dispatcher.Submit(batch));
+    }
+
+    [Fact]
+    public void Calls_that_fail_are_logged_once_a_second_for_each_shard()
+    {
+        _shards.Publish(2, expert => [expert % 2]);
+        long start = Stopwatch.GetTimestamp();
+        foreach (int slot in new[] { 0, 1 })
+            _shards[slot].Handle = (_, _) => Task.FromException<ExpertReply>(new ShardUnavailableException(MadeUpChannels.Shard(slot), "it is dead"));
+        ExpertDispatcher dispatcher = Make(Impatient);
+        for (int i = 0; i < 10; i++)
+            Run(dispatcher, Batches.Make(1, [[0, 1]]));
+
+        int most = 1 + (int)Stopwatch.GetElapsedTime(start).TotalSeconds;
+        foreach (int slot in new[] { 0, 1 })
+            Assert.InRange(_log.Lines.Count(line => line.Contains($"shard {MadeUpChannels.Shard(slot)} for layer 1 ended as unavailable")), 1, most);
+    }
+
+    [Theory]
     [InlineData(1, 8, "There is no expert 8 in layer 1")]
     [InlineData(1, -1, "There is no expert -1 in layer 1")]
     [InlineData(9, 0, "Layer 9 has no routed experts")]
@@ -357,7 +478,20 @@ public sealed class ExpertDispatcherTests : IDisposable
 
     private ExpertDispatcher Make(DispatchOptions? options = null)
     {
-        _dispatchers.Add(new ExpertDispatcher(_shards.Board, _shards, options ?? new DispatchOptions(), TimeProvider.System));
+        _dispatchers.Add(new ExpertDispatcher(_shards.Board, _shards, options ?? Patient, TimeProvider.System, _log));
         return _dispatchers[^1];
+    }
+
+    private sealed class ListLogger : ILogger<ExpertDispatcher>
+    {
+        public ConcurrentQueue<string> Lines { get; } = new();
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            Lines.Enqueue(formatter(state, exception));
     }
 }

@@ -22,7 +22,7 @@ internal sealed class MadeUpChannels(ExpertGrid grid) : IChannelFactory
     public IExpertChannel Create(ShardId shard) => this[shard.Slot];
 
     /// <summary>Publishes a plan by which <paramref name="replicas"/> gives the slots that hold an expert.</summary>
-    public void Publish(int slots, Func<int, int[]> replicas, long incarnation = 1)
+    public void Publish(int slots, Func<int, int[]> replicas, long incarnation = 1, string? incomplete = null)
     {
         List<int> starts = [0];
         List<int> shards = [];
@@ -39,6 +39,7 @@ internal sealed class MadeUpChannels(ExpertGrid grid) : IChannelFactory
             Shards = [.. Enumerable.Range(0, slots).Select(slot => new PlannedShard(Shard(slot), incarnation, "cpu", "int4-g32"))],
             ReplicaStarts = [.. starts],
             ReplicaShards = [.. shards],
+            Incomplete = incomplete,
         });
     }
 
