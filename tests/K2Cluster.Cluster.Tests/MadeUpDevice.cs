@@ -19,6 +19,9 @@ internal sealed class MadeUpDevice(int hiddenSize, long capacity, string kind = 
     /// <summary>Runs before each load, on the loading thread.</summary>
     public Action<ExpertKey> BeforeLoad { get; set; } = _ => { };
 
+    /// <summary>Runs before buffers are made, with (rows, pairs).</summary>
+    public Action<int, int> BeforeCreateWork { get; set; } = (_, _) => { };
+
     public bool IsDisposed { get; private set; }
 
     public static ushort Output(ushort hidden, int layer, int expert) => (ushort)((hidden * 31) + (layer * 1009) + (expert * 7919) + 1);
@@ -46,7 +49,11 @@ internal sealed class MadeUpDevice(int hiddenSize, long capacity, string kind = 
             return _held.Contains(expert);
     }
 
-    public ExpertWork CreateWork(int maxRows, int maxPairs) => new Work(maxRows, maxPairs, hiddenSize);
+    public ExpertWork CreateWork(int maxRows, int maxPairs)
+    {
+        BeforeCreateWork(maxRows, maxPairs);
+        return new Work(maxRows, maxPairs, hiddenSize);
+    }
 
     public void Forward(ExpertWork work)
     {
@@ -64,13 +71,15 @@ internal sealed class MadeUpDevice(int hiddenSize, long capacity, string kind = 
 
     private sealed class Work(int maxRows, int maxPairs, int hiddenSize) : ExpertWork(maxRows, maxPairs, hiddenSize)
     {
+        private bool _disposed;
+
         private readonly ushort[] _hidden = new ushort[maxRows * hiddenSize];
         private readonly int[] _rows = new int[maxPairs];
         private readonly int[] _experts = new int[maxPairs];
         private readonly ushort[] _outputs = new ushort[maxPairs * hiddenSize];
         private readonly PairStatus[] _statuses = new PairStatus[maxPairs];
 
-        public override Span<ushort> Hidden => _hidden.AsSpan(0, Rows * HiddenSize);
+        public override Span<ushort> Hidden => _disposed ? throw new ObjectDisposedException(nameof(Work)) : _hidden.AsSpan(0, Rows * HiddenSize);
 
         public override Span<int> PairRows => _rows.AsSpan(0, Pairs);
 
@@ -79,5 +88,11 @@ internal sealed class MadeUpDevice(int hiddenSize, long capacity, string kind = 
         public override Span<ushort> Outputs => _outputs.AsSpan(0, Pairs * HiddenSize);
 
         public override Span<PairStatus> Statuses => _statuses.AsSpan(0, Pairs);
+
+        protected override void Dispose(bool disposing)
+        {
+            _disposed = true;
+            base.Dispose(disposing);
+        }
     }
 }

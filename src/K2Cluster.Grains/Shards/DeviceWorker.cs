@@ -116,10 +116,12 @@ internal sealed class DeviceWorker : IDisposable
         try
         {
             long start = Stopwatch.GetTimestamp();
-            string? problem = Forward(frame);
+            string? problem = Reserve(frame);
+            bool hasRoom = problem is null;
+            problem ??= Forward(frame);
             K2Telemetry.ForwardDuration.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
             activity?.SetStatus(problem is null ? ActivityStatusCode.Ok : ActivityStatusCode.Error, problem);
-            reply = MakeReply(frame, problem);
+            reply = MakeReply(frame, problem, hasRoom);
         }
         catch (Exception exception)
         {
@@ -157,15 +159,28 @@ internal sealed class DeviceWorker : IDisposable
         return _work.Statuses.Contains(PairStatus.Failed) ? $"{_device.Description.Name} could not compute them" : null;
     }
 
-    private void Fill(ExpertFrame frame)
+    /// <summary>Makes the device's buffers large enough; when it has no room for that, says so and leaves those that are there.</summary>
+    private string? Reserve(ExpertFrame frame)
     {
-        if (frame.Rows > _work.MaxRows || frame.Pairs > _work.MaxPairs)
+        if (frame.Rows <= _work.MaxRows && frame.Pairs <= _work.MaxPairs)
+            return null;
+        ExpertWork larger;
+        try
         {
-            (int rows, int pairs) = (RoundUp(frame.Rows, _work.MaxRows), RoundUp(frame.Pairs, _work.MaxPairs));
-            _work.Dispose();
-            _work = _device.CreateWork(rows, pairs);
+            larger = _device.CreateWork(RoundUp(frame.Rows, _work.MaxRows), RoundUp(frame.Pairs, _work.MaxPairs));
+        }
+        catch (Exception exception)
+        {
+            return exception.Message;
         }
 
+        _work.Dispose();
+        _work = larger;
+        return null;
+    }
+
+    private void Fill(ExpertFrame frame)
+    {
         _work.Reset(frame.Layer, frame.Rows, frame.Pairs);
         ReadOnlySpan<byte> payload = frame.Payload.Span;
         int rowBytes = frame.Rows * frame.HiddenSize * sizeof(ushort);
@@ -177,12 +192,19 @@ internal sealed class DeviceWorker : IDisposable
             (rowsOf[pair], expertsOf[pair]) = (asked[2 * pair], asked[(2 * pair) + 1]);
     }
 
-    private ExpertReply MakeReply(ExpertFrame frame, string? problem)
+    private ExpertReply MakeReply(ExpertFrame frame, string? problem, bool hasRoom)
     {
         ExpertReply reply = new() { Status = ReplyStatus.Computed, Pairs = frame.Pairs, HiddenSize = frame.HiddenSize, Problem = problem };
         reply.Rent(ExpertReply.PayloadLength(frame.Pairs, frame.HiddenSize));
         Span<byte> payload = reply.Payload.Span;
         int statusLength = ExpertReply.StatusLength(frame.Pairs);
+        if (!hasRoom)
+        {
+            payload.Clear(); // what a pooled buffer held before is nobody's business
+            payload[..frame.Pairs].Fill((byte)PairStatus.Failed);
+            return reply;
+        }
+
         payload[..statusLength].Clear();
         MemoryMarshal.AsBytes(_work.Statuses).CopyTo(payload);
         MemoryMarshal.AsBytes(_work.Outputs).CopyTo(payload[statusLength..]);

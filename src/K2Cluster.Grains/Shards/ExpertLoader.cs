@@ -7,7 +7,7 @@ namespace K2Cluster.Grains.Shards;
 
 /// <summary>
 /// Loads and drops the experts of a device on a thread of its own, so that serving never waits for it. What it is to hold may
-/// change at any time; what does not fit waits until something was dropped.
+/// change at any time; what does not fit waits until something was dropped, what cannot be read until all else was loaded.
 /// </summary>
 internal sealed class ExpertLoader : IDisposable
 {
@@ -24,6 +24,9 @@ internal sealed class ExpertLoader : IDisposable
     private readonly object _gate = new();
     private readonly SortedSet<int> _held = [];
     private readonly SortedSet<int> _missing = [];
+
+    /// <summary>Those of the missing that failed, in the order of their failures.</summary>
+    private readonly List<int> _failed = [];
     private readonly Queue<int> _drop = new();
     private readonly Thread _thread;
     private readonly int _capacity;
@@ -47,6 +50,7 @@ internal sealed class ExpertLoader : IDisposable
             _missing.Clear();
             _missing.UnionWith(load);
             _missing.ExceptWith(_held);
+            _failed.RemoveAll(expert => !_missing.Contains(expert));
             _drop.Clear();
             foreach (int expert in drop.Except(load))
                 _drop.Enqueue(expert);
@@ -54,11 +58,11 @@ internal sealed class ExpertLoader : IDisposable
         }
     }
 
-    /// <summary>What is held (rising), how much is missing, and why loading stopped.</summary>
+    /// <summary>What is held (rising), how much is missing, and why loading stopped: null as long as there is something else to load.</summary>
     public (int[] Held, int Missing, string? Problem) State()
     {
         lock (_gate)
-            return ([.. _held], _missing.Count, CurrentProblem());
+            return ([.. _held], _missing.Count, _failed.Count < _missing.Count ? null : CurrentProblem());
     }
 
     public int HeldCount
@@ -111,8 +115,8 @@ internal sealed class ExpertLoader : IDisposable
                         return (dropped, false);
                 }
 
-                if (_missing.Count > 0 && _held.Count < _capacity && CurrentProblem() is null)
-                    return (_missing.Min, true);
+                if (_missing.Count > 0 && _held.Count < _capacity && Choose() is { } next)
+                    return (next, true);
 
                 // With a problem there is a time to try again; otherwise somebody will pulse.
                 if (_problem is null)
@@ -123,6 +127,14 @@ internal sealed class ExpertLoader : IDisposable
 
             return null;
         }
+    }
+
+    /// <summary>The next to load: one that has not failed, if there is one; else, after a time, the one whose failure is oldest.</summary>
+    private int? Choose()
+    {
+        if (_failed.Count < _missing.Count)
+            return _failed.Count == 0 ? _missing.Min : _missing.Except(_failed).First();
+        return CurrentProblem() is null ? _failed[0] : null;
     }
 
     private void Load(int expert, ExpertKey key)
@@ -139,12 +151,19 @@ internal sealed class ExpertLoader : IDisposable
 
         lock (_gate)
         {
-            (_problem, _problemTime) = (problem, _time.GetTimestamp());
-            if (problem is null)
+            bool failedBefore = _failed.Remove(expert);
+            if (problem is not null)
             {
-                _held.Add(expert);
-                _missing.Remove(expert);
+                (_problem, _problemTime) = (problem, _time.GetTimestamp());
+                if (_missing.Contains(expert))
+                    _failed.Add(expert);
+                return;
             }
+
+            _held.Add(expert);
+            _missing.Remove(expert);
+            if (failedBefore && _failed.Count == 0)
+                _problem = null;
         }
     }
 

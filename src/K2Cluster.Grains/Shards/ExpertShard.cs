@@ -51,6 +51,10 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
     {
         get
         {
+            // Before what it holds: a report must not confirm an assignment with what was held under the one before.
+            Epoch assigned;
+            lock (_lock)
+                assigned = _assigned;
             (int[] held, int missing, string? problem) = _loader.State();
             return new ShardReport
             {
@@ -60,7 +64,7 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
                 Held = ImmutableCollectionsMarshal.AsImmutableArray(held),
                 Loading = missing,
                 Problem = problem,
-                Assigned = _assigned,
+                Assigned = assigned,
             };
         }
     }

@@ -77,6 +77,42 @@ public sealed class ExpertShardTests : IDisposable
     }
 
     [Fact]
+    public async Task A_damaged_expert_keeps_no_other_from_being_loaded()
+    {
+        _device.BeforeLoad = key =>
+        {
+            if (key.Expert == 1)
+                throw new CheckpointException($"tensor {key} is short");
+        };
+        _shard.Assign(new ShardAssignment(new Epoch(1, 0), [0, 1, 2, 5, 6], []));
+        await Eventually.TrueAsync(() => _shard.Report.Problem is not null, "all others loaded, and a problem");
+
+        Assert.Equal([0, 2, 6], _shard.Report.Held.ToArray()); // 1 and 5 are expert 1 of two layers
+        Assert.Equal(2, _shard.Report.Loading);
+        Assert.Contains("Expert 1 of layer", _shard.Report.Problem);
+
+        _shard.Assign(new ShardAssignment(new Epoch(1, 1), [0, 2, 6, 7], [])); // others have taken the damaged ones over
+        await Eventually.TrueAsync(() => _shard.Report is { Held.Length: 4, Loading: 0 }, "what came later");
+    }
+
+    [Fact]
+    public async Task A_device_without_room_for_a_larger_frame_fails_its_pairs_and_serves_the_next()
+    {
+        await LoadAsync(0);
+        _device.BeforeCreateWork = (_, _) => throw new InsufficientMemoryException("no room");
+        (int, int)[] many = [.. Enumerable.Repeat((0, 0), 200)];
+        using ExpertReply failed = await _shard.ForwardAsync(Frame(pairs: many), CancellationToken.None);
+        Assert.Equal((ReplyStatus.Computed, "no room"), (failed.Status, failed.Problem));
+        Assert.True(failed.Payload.Span[..200].IndexOfAnyExcept((byte)PairStatus.Failed) < 0);
+
+        using ExpertReply served = await _shard.ForwardAsync(Frame(pairs: [(0, 0)]), CancellationToken.None);
+        Assert.Equal((byte)PairStatus.Done, served.Payload.Span[0]);
+        _device.BeforeCreateWork = (_, _) => { };
+        using ExpertReply large = await _shard.ForwardAsync(Frame(pairs: many), CancellationToken.None);
+        Assert.True(large.Payload.Span[..200].IndexOfAnyExcept((byte)PairStatus.Done) < 0);
+    }
+
+    [Fact]
     public async Task Computes_what_it_holds_and_says_what_it_does_not_under_any_epoch()
     {
         await LoadAsync(0, 2);
