@@ -20,8 +20,7 @@ internal sealed class FileMembershipTable(MembershipFile file, string siloName, 
             rows =>
             {
                 bool changed = rows.Bury(isAlive);
-                if (rows.Rows.Find(row => !row.IsDead && row.SiloName == siloName && row.Process != ProcessIdentity.Current) is { } namesake)
-                    throw new ClusterException($"A member with the name {siloName} is alive already (process {namesake.Process.Split(' ')[0]}): give this one another --silo-name, or stop that one.");
+                CheckName(rows); // soon, so that the start ends before much of it is done
                 return (true, changed);
             },
             CancellationToken.None);
@@ -55,7 +54,13 @@ internal sealed class FileMembershipTable(MembershipFile file, string siloName, 
         return rows.ReadAll();
     }
 
-    public Task<bool> InsertRow(MembershipEntry entry, TableVersion tableVersion) => WriteAsync(rows => rows.Insert(entry, tableVersion, ProcessIdentity.Current));
+    /// <exception cref="ClusterException">A living member has this one's name.</exception>
+    public Task<bool> InsertRow(MembershipEntry entry, TableVersion tableVersion) => WriteAsync(rows =>
+    {
+        // Under the lock of the write: of two that start at the same moment with one name, both may have passed the first check.
+        CheckName(rows);
+        return rows.Insert(entry, tableVersion, ProcessIdentity.Current);
+    });
 
     public Task<bool> UpdateRow(MembershipEntry entry, string etag, TableVersion tableVersion) => WriteAsync(rows => rows.Update(entry, etag, tableVersion));
 
@@ -66,6 +71,12 @@ internal sealed class FileMembershipTable(MembershipFile file, string siloName, 
     {
         MembershipRows rows = file.Read();
         return rows.Version > version || HasGone(rows);
+    }
+
+    private void CheckName(MembershipRows rows)
+    {
+        if (rows.Rows.Find(row => !row.IsDead && row.SiloName == siloName && row.Process != ProcessIdentity.Current && isAlive(row.Process)) is { } namesake)
+            throw new ClusterException($"A member with the name {siloName} is alive already (process {namesake.Process.Split(' ')[0]}): give this one another --silo-name, or stop that one.");
     }
 
     private bool HasGone(MembershipRows rows) => rows.Rows.Exists(row => !row.IsDead && !isAlive(row.Process));

@@ -1,6 +1,7 @@
 using K2Cluster.Contracts;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Orleans.Metadata;
 
 namespace K2Cluster.Cluster.Plans;
 
@@ -8,7 +9,7 @@ namespace K2Cluster.Cluster.Plans;
 /// Keeps the board current: long-polls the placement grain, which also acknowledges the plan in use, and follows membership,
 /// so that readiness knows when nobody is left who could make the next plan. Nothing throws out of it.
 /// </summary>
-internal sealed partial class PlanWatcher(PlanBoard board, ClusterOptions options, IGrainFactory grains, IClusterMembershipService membership, TimeProvider time, ILogger<PlanWatcher> log) : BackgroundService
+internal sealed partial class PlanWatcher(PlanBoard board, ClusterOptions options, IGrainFactory grains, IClusterMembershipService membership, IClusterManifestProvider manifests, GrainInterfaceTypeResolver interfaces, TimeProvider time, ILogger<PlanWatcher> log) : BackgroundService
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(20);
@@ -55,9 +56,17 @@ internal sealed partial class PlanWatcher(PlanBoard board, ClusterOptions option
     }
 
     private string Explain() =>
-        membership.CurrentSnapshot.Members.Values.Count(member => member.Status == SiloStatus.Active) <= 1 && !options.HostsShards
+        !membership.CurrentSnapshot.Members.Values.Any(member => member.Status == SiloStatus.Active && CanHostShards(member))
             ? $"no silo of cluster {options.ClusterId} is alive: start one"
             : "the placement grain cannot be reached; trying again";
+
+    /// <summary>Whether a member has our grains, as silos do and gateways do not.</summary>
+    private bool CanHostShards(ClusterMember member)
+    {
+        string contract = interfaces.GetGrainInterfaceType(typeof(IPlacementGrain)).ToString();
+        return manifests.Current.Silos.TryGetValue(member.SiloAddress, out GrainManifest? manifest)
+            && manifest.Grains.Values.Any(grain => grain.Properties.Any(property => property.Key.StartsWith(WellKnownGrainTypeProperties.ImplementedInterfacePrefix, StringComparison.Ordinal) && property.Value == contract));
+    }
 
     private async Task WatchSilosAsync(CancellationToken stopping)
     {

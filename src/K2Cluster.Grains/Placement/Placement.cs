@@ -33,23 +33,27 @@ internal sealed class Placement
     public PlacementPlan? Plan { get; private set; }
 
     /// <summary>Takes a silo's report; one without shards says that it leaves.</summary>
+    /// <returns>Whether it was taken: not when another silo of that name has reported, from an address that is still alive.</returns>
     /// <exception cref="ArgumentException">The report contradicts itself, or is of another model.</exception>
-    public void Report(SiloReport report)
+    public bool Report(SiloReport report, Func<SiloAddress, bool>? isAlive = null)
     {
         Check(report);
+        if (_silos.TryGetValue(report.Silo, out Silo? namesake) && namesake.Address is { } address && address != report.Address && isAlive?.Invoke(address) == true)
+            return false;
         if (report.Shards.IsEmpty)
         {
             _silos.Remove(report.Silo);
-            return;
+            return true;
         }
 
         if (_silos.Keys.All(silo => silo == report.Silo))
             _grid = report.Grid;
         else if (_grid != report.Grid)
             throw new ArgumentException($"Silo {report.Silo} has a model of {report.Grid.Layers} × {report.Grid.Experts} experts, this cluster's has {_grid.Layers} × {_grid.Experts}: give the other model a --cluster-id of its own.");
-        _silos[report.Silo] = new Silo(report.Shards, _time.GetTimestamp());
         foreach (ShardReport shard in report.Shards)
             StartAbove(shard.Assigned);
+        _silos[report.Silo] = new Silo(report.Shards, report.Address, _time.GetTimestamp());
+        return true;
     }
 
     /// <summary>Takes a shard's answer to an assignment: its report, sooner.</summary>
@@ -60,6 +64,7 @@ internal sealed class Placement
     }
 
     /// <summary>A gateway asks for a plan newer than the one it uses.</summary>
+    /// <exception cref="ArgumentException">The epoch is far in the future.</exception>
     public void Acknowledge(string gateway, Epoch known)
     {
         StartAbove(known);
@@ -100,9 +105,11 @@ internal sealed class Placement
         }
     }
 
-    /// <summary>Epochs only grow, whatever the clock of this host says.</summary>
+    /// <summary>Epochs only grow, whatever the clock of this host says; but not to where nobody could follow.</summary>
     private void StartAbove(Epoch seen)
     {
+        if (seen.Generation > _epoch.Generation && seen.Generation > _time.GetUtcNow().AddYears(1).ToUnixTimeMilliseconds())
+            throw new ArgumentException($"Epoch {seen} is more than a year ahead of this host's clock: set the clocks right, then restart the processes of the cluster.");
         if (seen.Generation > _epoch.Generation || (seen.Generation == _epoch.Generation && seen > _epoch))
             _epoch = new Epoch(seen.Generation + 1, 0);
     }
@@ -237,7 +244,7 @@ internal sealed class Placement
         return toSend;
     }
 
-    private sealed record Silo(ImmutableArray<ShardReport> Shards, long Seen);
+    private sealed record Silo(ImmutableArray<ShardReport> Shards, SiloAddress? Address, long Seen);
 
     private sealed record Gateway(Epoch Known, long Seen);
 

@@ -38,8 +38,10 @@ internal sealed partial class PlacementGrain(IGrainFactory grains, IClusterMembe
 
     public ValueTask ReportAsync(SiloReport report)
     {
-        _placement.Report(report);
-        Advance();
+        if (_placement.Report(report, IsAlive))
+            Advance();
+        else
+            LogNamesake(log, report.Silo, report.Address);
         return ValueTask.CompletedTask;
     }
 
@@ -101,7 +103,7 @@ internal sealed partial class PlacementGrain(IGrainFactory grains, IClusterMembe
         foreach (ClusterMember member in membership.CurrentSnapshot.Members.Values)
         {
             known.Add(member.Name);
-            if (member.Status is SiloStatus.ShuttingDown or SiloStatus.Stopping or SiloStatus.Dead)
+            if (!IsAlive(member))
                 continue;
             alive.Add(member.Name); // one that joins may be further than we know
             if (member.Status == SiloStatus.Active && silos.TryGetValue(member.SiloAddress, out GrainManifest? manifest) && manifest.Grains.ContainsKey(GrainContext.GrainId.Type))
@@ -111,6 +113,13 @@ internal sealed partial class PlacementGrain(IGrainFactory grains, IClusterMembe
         known.ExceptWith(alive);
         return new SiloView(hosts, known);
     }
+
+    private bool IsAlive(SiloAddress address) => membership.CurrentSnapshot.Members.TryGetValue(address, out ClusterMember? member) && IsAlive(member);
+
+    private static bool IsAlive(ClusterMember member) => member.Status is not (SiloStatus.ShuttingDown or SiloStatus.Stopping or SiloStatus.Dead);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "A second silo named {Silo} ({Address}) reports shards while the first is alive; it is ignored: give it another --silo-name, or stop one")]
+    private static partial void LogNamesake(ILogger logger, string silo, SiloAddress? address);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "New placement plan {Epoch} on {Shards} shards, {State}")]
     private static partial void LogPlan(ILogger logger, Epoch epoch, int shards, string state);

@@ -10,7 +10,7 @@ namespace K2Cluster.Grains.Shards;
 /// after a failure, for then the grain is about to be activated elsewhere and knows nothing yet. Nothing
 /// throws out of it: while the grain is away, the shards go on with what they have.
 /// </summary>
-internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions options, ClusterOptions cluster, IGrainFactory grains, TimeProvider time, ILogger<SiloReporter> log) : BackgroundService
+internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions options, ClusterOptions cluster, IGrainFactory grains, ILocalSiloDetails self, TimeProvider time, ILogger<SiloReporter> log) : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan RetryInterval = TimeSpan.FromMilliseconds(100);
@@ -28,7 +28,7 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
     {
         await base.StopAsync(cancellationToken).ConfigureAwait(false);
         if (_problem is null)
-            await TryReportAsync(new SiloReport(cluster.SiloName, options.Grid, []), LeavePatience, cancellationToken).ConfigureAwait(false);
+            await TryReportAsync(new SiloReport(cluster.SiloName, options.Grid, [], self.SiloAddress), LeavePatience, cancellationToken).ConfigureAwait(false);
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -36,7 +36,7 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
         await Task.Yield(); // the start of the host does not wait for the first report
         while (!stoppingToken.IsCancellationRequested)
         {
-            SiloReport report = new(cluster.SiloName, options.Grid, [.. shards.All.Select(shard => shard.Report)]);
+            SiloReport report = new(cluster.SiloName, options.Grid, [.. shards.All.Select(shard => shard.Report)], self.SiloAddress);
             if (!report.Shards.IsEmpty)
                 await TryReportAsync(report, CallTimeout, stoppingToken).ConfigureAwait(false);
             await Task.Delay(ShortestInterval, time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);

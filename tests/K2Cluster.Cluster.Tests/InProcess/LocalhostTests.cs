@@ -45,6 +45,23 @@ public sealed class LocalhostTests(ITestOutputHelper output) : IDisposable
     }
 
     [Fact]
+    public async Task Gateways_are_no_silos_however_many_there_are()
+    {
+        using IHost first = Member("first", hostsShards: false);
+        using IHost second = Member("second", hostsShards: false);
+        await Task.WhenAll(first.StartAsync(), second.StartAsync());
+        IClusterMembershipService membership = first.Services.GetRequiredService<IClusterMembershipService>();
+        await Eventually.TrueAsync(() => membership.CurrentSnapshot.Members.Values.Count(member => member.Status == SiloStatus.Active) == 2, "two members");
+
+        // The next reason is one that was found with both there.
+        PlanBoard board = first.Services.GetRequiredService<PlanBoard>();
+        board.SetProblem("not looked yet");
+        await Eventually.TrueAsync(() => board.NotReadyReason != "not looked yet", "a new reason");
+        Assert.Contains("start one", board.NotReadyReason);
+        await Task.WhenAll(first.StopAsync(), second.StopAsync());
+    }
+
+    [Fact]
     public async Task A_killed_process_is_known_dead_at_once_without_probes()
     {
         using IHost member = Member("member", hostsShards: true);

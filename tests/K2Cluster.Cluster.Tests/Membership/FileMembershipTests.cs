@@ -63,6 +63,21 @@ public sealed class FileMembershipTests : IDisposable
         await Make("other").InitializeMembershipTable(true);
     }
 
+    [Fact]
+    public async Task Of_two_that_start_together_under_one_name_the_second_to_write_is_refused()
+    {
+        FileMembershipTable table = Make("silo");
+        await table.InitializeMembershipTable(true);
+        await WriteRowOfAsync("77 1 here");
+        TableVersion version = (await table.ReadAll()).Version.Next();
+
+        ClusterException error = await Assert.ThrowsAsync<ClusterException>(() => table.InsertRow(MembershipTableTests.Entry("silo"), version));
+
+        Assert.Contains("name silo is alive already (process 77)", error.Message);
+        _gone.Add("77 1 here");
+        Assert.True(await table.InsertRow(MembershipTableTests.Entry("silo"), (await table.ReadAll()).Version.Next()));
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("{")]

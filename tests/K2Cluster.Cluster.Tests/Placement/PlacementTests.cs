@@ -153,6 +153,41 @@ public class PlacementTests
     }
 
     [Fact]
+    public void Epochs_of_a_far_future_are_refused_and_change_nothing()
+    {
+        Epoch end = new(long.MaxValue, 1);
+        Join("a");
+        Assert.Contains("clock", Assert.Throws<ArgumentException>(() => _placement.Acknowledge("gateway", end)).Message);
+        Assert.Throws<ArgumentException>(() => _placement.Report(new SiloReport("a", Grid, [_world["a"].Report("a") with { Assigned = end }])));
+        Turn();
+        Assert.InRange(_placement.Plan!.Epoch.Generation, 1, _time.GetUtcNow().ToUnixTimeMilliseconds());
+    }
+
+    [Fact]
+    public void Of_two_silos_with_one_name_the_first_is_heard_as_long_as_it_lives()
+    {
+        SiloAddress[] addresses = [.. new[] { 1, 2 }.Select(port => SiloAddress.New(System.Net.IPAddress.Loopback, port, 1))];
+        SiloReport[] reports = [.. addresses.Select((address, i) => new SiloReport("a", Grid, [new World { Capacity = 100, Incarnation = i + 1 }.Report("a")], address))];
+        HashSet<SiloAddress> alive = [.. addresses];
+        long Planned()
+        {
+            _time.Advance(TimeSpan.FromSeconds(1));
+            _placement.Advance(new SiloView(new HashSet<string> { "a" }, new HashSet<string>()));
+            return Assert.Single(_placement.Plan!.Shards).Incarnation;
+        }
+
+        Assert.True(_placement.Report(reports[0], alive.Contains));
+        Assert.False(_placement.Report(reports[1], alive.Contains));
+        Assert.False(_placement.Report(reports[1] with { Shards = [] }, alive.Contains));
+        Assert.True(_placement.Report(reports[0], alive.Contains));
+        Assert.Equal(1, Planned());
+
+        alive.Remove(addresses[0]);
+        Assert.True(_placement.Report(reports[1], alive.Contains));
+        Assert.Equal(2, Planned());
+    }
+
+    [Fact]
     public void Too_little_memory_is_said_with_the_bytes_that_are_missing()
     {
         Join("a", capacity: 5);
