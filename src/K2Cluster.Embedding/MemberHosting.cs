@@ -15,6 +15,12 @@ namespace K2Cluster.Embedding;
 public static class MemberHosting
 {
     /// <summary>
+    /// Models with more experts (Kimi K2 has 23,040, in three reads each) are checked by one expert of each layer at the
+    /// start; every expert is checked when it is loaded, anyway, before any of its weights is used.
+    /// </summary>
+    private const int MostExpertsChecked = 4096;
+
+    /// <summary>
     /// Opens the checkpoint, checks what this process needs of it, and joins the cluster; a silo, and a gateway that embeds one, also gets shards on this machine's
     /// devices. A silo's readiness is that of its shards. Adds <see cref="ModelDirectory"/> and <see cref="CpuCompute"/>, one
     /// pool for all that computes here: two would fight for the same cores.
@@ -28,19 +34,14 @@ public static class MemberHosting
             model.Catalog.CheckTrunk(model.Tensors, 0, model.Config.LayerCount);
         CpuCompute compute = new(options.Threads, CpuPaths.Best);
 
-        // Through factories, so that the container disposes them.
+        // Through factories, so that the container disposes them: after all that resolved them, as the shards do.
         builder.Services.AddSingleton(_ => model);
         builder.Services.AddSingleton(_ => compute);
 
-        bool hostsShards = options.Role == K2Role.Silo || options.Cluster == ClusterKind.Embedded;
+        bool hostsShards = options.Role == K2Role.Silo || options.Cluster == ClusterMode.Embedded;
         builder.AddK2Cluster(new ClusterOptions
         {
-            Mode = options.Cluster switch
-            {
-                ClusterKind.Embedded => ClusterMode.Embedded,
-                ClusterKind.Localhost => ClusterMode.Localhost,
-                _ => ClusterMode.Redis,
-            },
+            Mode = options.Cluster,
             ClusterId = options.ClusterId,
             SiloName = options.SiloName,
             HostsShards = hostsShards,
@@ -50,30 +51,32 @@ public static class MemberHosting
         });
         builder.Services.AddSingleton<IFatalErrorHandler, FatalErrors>();
         if (hostsShards)
-            AddShards(builder, options, model, compute);
+            AddShards(builder, options, model);
         if (options.Role == K2Role.Silo)
             builder.Services.AddSingleton<IReadiness, ShardReadiness>();
     }
 
-    private static void AddShards(IHostApplicationBuilder builder, K2Options options, ModelDirectory model, CpuCompute compute)
+    private static void AddShards(IHostApplicationBuilder builder, K2Options options, ModelDirectory checkedModel)
     {
-        if (options.Device is not ("auto" or "cpu"))
-            throw new K2FailureException($"--device {options.Device}: this build computes on the CPU only; use auto or cpu.");
-
         // Any expert may be given to any shard: a broken one ends the start, not a request.
-        ExpertGrid grid = Grid(model.Config);
-        for (int expert = 0; expert < grid.Count; expert++)
+        ExpertGrid grid = Grid(checkedModel.Config);
+        for (int expert = 0; expert < grid.Count; expert += grid.Count <= MostExpertsChecked ? 1 : grid.Experts)
         {
             (int layer, int number) = grid.At(expert);
-            model.Catalog.CheckExpert(model.Tensors, layer, number);
+            checkedModel.Catalog.CheckExpert(checkedModel.Tensors, layer, number);
         }
 
-        builder.Services.AddExpertShards(new ShardHostOptions
+        builder.Services.AddExpertShards(services =>
         {
-            Grid = grid,
-            Format = model.Catalog.IsExpertQuantized(grid.FirstLayer, 0) ? "int4-g32" : "bf16",
-            Source = model.Tensors,
-            CreateDevices = () => [new CpuExpertDevice(model.Config, model.Catalog, options.Memory, compute)],
+            ModelDirectory model = services.GetRequiredService<ModelDirectory>();
+            CpuCompute compute = services.GetRequiredService<CpuCompute>();
+            return new ShardHostOptions
+            {
+                Grid = grid,
+                Format = model.Catalog.IsExpertQuantized(grid.FirstLayer, 0) ? "int4-g32" : "bf16",
+                Source = model.Tensors,
+                CreateDevices = () => [new CpuExpertDevice(model.Config, model.Catalog, options.Memory, compute)],
+            };
         });
     }
 

@@ -11,7 +11,10 @@ namespace K2Cluster.Grains;
 public static class K2GrainsHosting
 {
     /// <summary>Adds the shards. Call it after AddK2Cluster, whose options say that the process hosts shards.</summary>
-    public static IServiceCollection AddExpertShards(this IServiceCollection services, ShardHostOptions options)
+    public static IServiceCollection AddExpertShards(this IServiceCollection services, ShardHostOptions options) => services.AddExpertShards(_ => options);
+
+    /// <summary>As the other, with options made of what the container has.</summary>
+    public static IServiceCollection AddExpertShards(this IServiceCollection services, Func<IServiceProvider, ShardHostOptions> options)
     {
         services.AddSingleton(options);
         services.AddSingleton(CreateShards);

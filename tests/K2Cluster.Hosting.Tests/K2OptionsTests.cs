@@ -1,4 +1,5 @@
 using System.Net;
+using K2Cluster.Cluster;
 using K2Cluster.Tests;
 using Microsoft.Extensions.Configuration;
 
@@ -15,7 +16,7 @@ public sealed class K2OptionsTests
 
         Assert.Equal(Nano, options.Model);
         Assert.Equal("k2-nano", options.Name);
-        Assert.Equal(ClusterKind.Embedded, options.Cluster);
+        Assert.Equal(ClusterMode.Embedded, options.Cluster);
         Assert.Equal("http://127.0.0.1:8080", options.Http.ToString());
         Assert.Equal("http://127.0.0.1:8081", options.Grpc?.ToString());
         Assert.Equal(new IPEndPoint(IPAddress.Loopback, 0), options.Listen);
@@ -31,7 +32,7 @@ public sealed class K2OptionsTests
     {
         K2Options options = Read(K2Role.Silo);
 
-        Assert.Equal(ClusterKind.Localhost, options.Cluster);
+        Assert.Equal(ClusterMode.Localhost, options.Cluster);
         Assert.Equal(new IPEndPoint(IPAddress.Loopback, 0), options.Http.EndPoint);
         Assert.Null(options.Grpc);
     }
@@ -46,7 +47,7 @@ public sealed class K2OptionsTests
 
         Assert.Equal(Repository.Fixture("tiny-k2"), options.Model);
         Assert.Equal("moonshotai/Kimi-K2:test", options.Name);
-        Assert.Equal(ClusterKind.Redis, options.Cluster);
+        Assert.Equal(ClusterMode.Redis, options.Cluster);
         Assert.Equal("cache:6379,password=secret", options.Redis);
         Assert.Equal(("blue", "g1", "cpu", 3), (options.ClusterId, options.SiloName, options.Device, options.Threads));
         Assert.Equal(20L << 30, options.Memory);

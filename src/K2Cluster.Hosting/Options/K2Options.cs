@@ -1,4 +1,5 @@
 using System.Net;
+using K2Cluster.Cluster;
 
 namespace K2Cluster.Hosting;
 
@@ -16,7 +17,7 @@ public sealed record K2Options
     /// <summary>The name under which the model is served.</summary>
     public required string Name { get; init; }
 
-    public required ClusterKind Cluster { get; init; }
+    public required ClusterMode Cluster { get; init; }
 
     /// <summary>"HOST:PORT", with StackExchange.Redis' options behind commas where given. Null unless <see cref="Cluster"/> is Redis.</summary>
     public string? Redis { get; init; }

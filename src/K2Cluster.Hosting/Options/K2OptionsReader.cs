@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
+using K2Cluster.Cluster;
 using Microsoft.Extensions.Configuration;
 
 namespace K2Cluster.Hosting;
@@ -20,7 +21,7 @@ internal sealed class K2OptionsReader(IConfiguration configuration, K2Role role)
 
         string model = ReadModel();
         string folder = Sanitise(Path.GetFileName(model));
-        ClusterKind cluster = ReadCluster();
+        ClusterMode cluster = ReadCluster();
         long available = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         bool insecure = Parse("Insecure", false, text => bool.TryParse(text, out bool value) ? value : null, "true or false");
         IPEndPoint listen = ParseReference("Listen", NetworkAddress.TryParse, "an IP address or localhost, with :PORT or without, such as 10.0.0.5 or 10.0.0.5:11111") ?? new IPEndPoint(IPAddress.Loopback, 0);
@@ -100,27 +101,27 @@ internal sealed class K2OptionsReader(IConfiguration configuration, K2Role role)
         return null;
     }
 
-    private ClusterKind ReadCluster()
+    private ClusterMode ReadCluster()
     {
         string? text = Value("Cluster");
-        ClusterKind kind = text?.ToLowerInvariant() switch
+        ClusterMode kind = text?.ToLowerInvariant() switch
         {
-            null => role == K2Role.Gateway ? ClusterKind.Embedded : ClusterKind.Localhost,
-            "embedded" => ClusterKind.Embedded,
-            "localhost" => ClusterKind.Localhost,
-            "redis" => ClusterKind.Redis,
+            null => role == K2Role.Gateway ? ClusterMode.Embedded : ClusterMode.Localhost,
+            "embedded" => ClusterMode.Embedded,
+            "localhost" => ClusterMode.Localhost,
+            "redis" => ClusterMode.Redis,
             _ => throw Refused("Cluster", text, role == K2Role.Gateway ? "embedded, localhost or redis" : "localhost or redis"),
         };
-        return kind == ClusterKind.Embedded && role == K2Role.Silo
+        return kind == ClusterMode.Embedded && role == K2Role.Silo
             ? throw new K2OptionsException($"{Origin("Cluster")} embedded: not for a silo, which serves gateways in other processes; use localhost or redis. (A gateway with --cluster embedded needs no silo.)")
             : kind;
     }
 
-    private string? ReadRedis(ClusterKind cluster)
+    private string? ReadRedis(ClusterMode cluster)
     {
         const string allowed = "HOST:PORT, such as 10.0.0.5:6379";
         string? text = Value("Redis");
-        if (cluster != ClusterKind.Redis)
+        if (cluster != ClusterMode.Redis)
             return text is null || Value("Cluster") is not null ? null : throw new K2OptionsException($"{Origin("Redis")} {Quote(Shown(text))}: only used with --cluster redis; add that.");
         if (text is null)
             throw new K2OptionsException($"--cluster redis: needs --redis {allowed}.");
@@ -207,11 +208,11 @@ internal sealed class K2OptionsReader(IConfiguration configuration, K2Role role)
     private static string DefaultClusterId(string model, string folder) =>
         $"{folder}-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(model)).AsSpan(0, 4))}";
 
-    private string DefaultSiloName(ClusterKind cluster)
+    private string DefaultSiloName(ClusterMode cluster)
     {
         string host = Sanitise(Environment.MachineName);
-        string name = role == K2Role.Gateway && cluster != ClusterKind.Embedded ? $"gateway-{host}" : host;
-        return cluster == ClusterKind.Embedded ? name : $"{name}-{RandomNumberGenerator.GetHexString(6, lowercase: true)}";
+        string name = role == K2Role.Gateway && cluster != ClusterMode.Embedded ? $"gateway-{host}" : host;
+        return cluster == ClusterMode.Embedded ? name : $"{name}-{RandomNumberGenerator.GetHexString(6, lowercase: true)}";
     }
 
     private T Parse<T>(string key, T fallback, Func<string, T?> parse, string allowed)
