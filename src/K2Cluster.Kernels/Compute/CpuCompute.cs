@@ -162,6 +162,8 @@ public sealed unsafe class CpuCompute : IDisposable
 
     private void ExecuteGuarded()
     {
+        // Not always null: a part of another pool's run may have called.
+        CpuCompute? outer = _current;
         _current = this;
         try
         {
@@ -174,7 +176,7 @@ public sealed unsafe class CpuCompute : IDisposable
         }
         finally
         {
-            _current = null;
+            _current = outer;
         }
     }
 

@@ -77,6 +77,18 @@ public sealed class CpuComputeTests
     }
 
     [Fact]
+    public void A_run_within_a_part_is_done_inline_after_another_pools_run_too()
+    {
+        using CpuCompute compute = new(2, CpuPath.Portable);
+        using CpuCompute other = new(2, CpuPath.Portable);
+        int[] counts = new int[12];
+        int[] others = new int[12];
+        compute.Run(new NestedTwice(compute, counts, other, others), 3);
+        Assert.All(counts, count => Assert.Equal(1, count));
+        Assert.All(others, count => Assert.Equal(1, count));
+    }
+
+    [Fact]
     public void A_run_allocates_nothing()
     {
         using CpuCompute compute = new(2, CpuPaths.Best);
@@ -156,6 +168,16 @@ public sealed class CpuComputeTests
     {
         public void Part<TLanes>(int part)
             where TLanes : struct, ILanes<TLanes> => compute.Run(new Slice(counts, part * 4), 4);
+    }
+
+    private readonly struct NestedTwice(CpuCompute compute, int[] counts, CpuCompute other, int[] others) : ICpuWork
+    {
+        public void Part<TLanes>(int part)
+            where TLanes : struct, ILanes<TLanes>
+        {
+            other.Run(new Slice(others, part * 4), 4);
+            compute.Run(new Slice(counts, part * 4), 4);
+        }
     }
 
     private readonly struct Slice(int[] counts, int first) : ICpuWork
