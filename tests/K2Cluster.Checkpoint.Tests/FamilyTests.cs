@@ -129,6 +129,22 @@ public sealed class FamilyTests
     }
 
     [Theory]
+    [InlineData("top_p", "0")]
+    [InlineData("top_p", "1e-60")]
+    [InlineData("top_p", "1.5")]
+    [InlineData("temperature", "2.5")]
+    [InlineData("temperature", "-1")]
+    public void A_default_that_no_request_could_ask_for_is_refused(string key, string value)
+    {
+        using TemporaryDirectory directory = Write(CheckpointShape.K25);
+        File.WriteAllText(Path.Combine(directory.Path, "generation_config.json"), $$"""{"eos_token_id": 7, "{{key}}": {{value}}}""");
+
+        string message = Assert.Throws<CheckpointException>(() => ModelDirectory.Open(directory.Path)).Message;
+        Assert.Contains("generation_config.json", message);
+        Assert.Contains($"{key} is {value}", message);
+    }
+
+    [Theory]
     [InlineData("lm_head", false)]
     [InlineData("model.layers.7.self_attn.q_a_proj", false)]
     [InlineData("model.layers.7.mlp.shared_experts.up_proj", false)]
