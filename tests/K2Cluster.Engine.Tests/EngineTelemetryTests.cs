@@ -73,4 +73,44 @@ public sealed class EngineTelemetryTests
             Assert.Equal("k2.step", current?.OperationName);
         }
     }
+
+    [Fact]
+    public async Task A_step_of_two_requests_is_a_part_of_the_firsts_trace_and_links_the_seconds()
+    {
+        using ActivitySource callers = new("tests.callers");
+        ConcurrentQueue<Activity> steps = new();
+        using ActivityListener listener = new()
+        {
+            ShouldListenTo = source => source.Name is K2Telemetry.ActivitySourceName or "tests.callers",
+            Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllDataAndRecorded,
+            ActivityStopped = activity =>
+            {
+                if (activity.OperationName == "k2.step")
+                    steps.Enqueue(activity);
+            },
+        };
+        ActivitySource.AddActivityListener(listener);
+        using ManualResetEventSlim both = new();
+        FakeTrunk trunk = new() { BeforeRun = _ => Assert.True(both.Wait(Requests.Patience)) };
+        GenerationEngine engine = new(trunk);
+        (ActivityContext first, Task firstDone) = Submit(1);
+        (ActivityContext second, Task secondDone) = Submit(2);
+        both.Set();
+        await Task.WhenAll(firstDone, secondDone);
+        await engine.DisposeAsync();
+
+        Activity[] shared = [.. steps.Where(step => 2.Equals(step.GetTagItem("k2.step.sequences")))];
+        Assert.NotEmpty(shared);
+        Assert.All(shared, step =>
+        {
+            Assert.Equal((first.TraceId, first.SpanId), (step.TraceId, step.ParentSpanId));
+            Assert.Equal(second, Assert.Single(step.Links).Context);
+        });
+
+        (ActivityContext, Task) Submit(int mark)
+        {
+            using Activity request = callers.StartActivity("request")!;
+            return (request.Context, engine.Collect(Requests.Make(mark, 5, 5)));
+        }
+    }
 }
