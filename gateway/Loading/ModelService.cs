@@ -11,10 +11,11 @@ using K2Cluster.Trunk;
 namespace K2Cluster.Gateway.Loading;
 
 /// <summary>
-/// Loads the model while the cluster forms, runs the engine, and says when both are there. The engine goes before the cluster
-/// does: hosted services stop in the reverse of the order in which they were added.
+/// Loads the model while the cluster forms, runs the engine, and says when both are there. When the process stops, the engine
+/// goes first: answers under way have its grace, then end, so that the server need not wait for them; and the cluster goes
+/// after this service, since hosted services stop in the reverse of the order in which they were added.
 /// </summary>
-internal sealed class ModelService(ModelDirectory model, CpuCompute compute, K2Options options, IExperts experts, IPlanSource plans, ModelGate gate, FatalFailure failure, TimeProvider time) : BackgroundService, IHostedLifecycleService, IReadiness
+internal sealed partial class ModelService(ModelDirectory model, CpuCompute compute, K2Options options, IExperts experts, IPlanSource plans, ModelGate gate, FatalFailure failure, TimeProvider time, ILogger<ModelService> log) : BackgroundService, IHostedLifecycleService, IReadiness
 {
     private readonly CancellationTokenSource _ending = new();
     private readonly TaskCompletionSource _loaded = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -62,12 +63,19 @@ internal sealed class ModelService(ModelDirectory model, CpuCompute compute, K2O
     {
         try
         {
-            (CpuTrunk loaded, K2Tokenizer? tokenizer) = await _loading!;
-            using CpuTrunk trunk = loaded;
-            await using GenerationEngine engine = new(trunk, time: time);
-            gate.Open(Served(engine, tokenizer));
-            _loaded.SetResult();
-            await engine.Completion.WaitAsync(stoppingToken);
+            (CpuTrunk trunk, K2Tokenizer? tokenizer) = await _loading!;
+            GenerationEngine engine = new(trunk, time: time);
+            try
+            {
+                gate.Open(Served(engine, tokenizer));
+                _loaded.SetResult();
+                // Not stoppingToken: that comes after the server's turn to stop, which waits for the answers under way.
+                await engine.Completion.WaitAsync(_ending.Token);
+            }
+            finally
+            {
+                await EndAsync(engine, trunk);
+            }
         }
         catch (OperationCanceledException) when (_ending.IsCancellationRequested || stoppingToken.IsCancellationRequested)
         {
@@ -78,6 +86,20 @@ internal sealed class ModelService(ModelDirectory model, CpuCompute compute, K2O
             // Whoever waits for readiness reports it; later, it ends the process.
             if (!_loaded.TrySetException(error))
                 failure.Stop(error);
+        }
+    }
+
+    private static async ValueTask EndAsync(GenerationEngine engine, CpuTrunk trunk)
+    {
+        try
+        {
+            await engine.DisposeAsync();
+        }
+        finally
+        {
+            // A step that hangs still uses the trunk's memory, which then goes with the process.
+            if (engine.Completion.IsCompleted)
+                trunk.Dispose();
         }
     }
 
@@ -112,6 +134,8 @@ internal sealed class ModelService(ModelDirectory model, CpuCompute compute, K2O
 
     private ServedModel Served(GenerationEngine engine, K2Tokenizer? tokenizer)
     {
+        if (tokenizer is not null && !ChatFamily.IsKnown(model.Config))
+            LogForeignChat(log, options.Name);
         GenerationConfig generation = model.Generation;
         return new ServedModel(options.Name, engine, tokenizer, time.GetUtcNow())
         {
@@ -120,4 +144,7 @@ internal sealed class ModelService(ModelDirectory model, CpuCompute compute, K2O
             StopTokens = [.. generation.EndTokens.Union(tokenizer?.Special.Stops ?? [])],
         };
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Conversations are rendered with Kimi K2 Thinking's template, which is not that of {Model}'s family: its chat answers may be worse than they could be. Raw completions are not affected.")]
+    private static partial void LogForeignChat(ILogger logger, string model);
 }

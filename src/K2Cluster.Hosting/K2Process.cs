@@ -29,6 +29,9 @@ internal sealed partial class K2Process : IDisposable
 
     private static readonly TimeSpan ProgressInterval = TimeSpan.FromSeconds(3);
 
+    /// <summary>Longer than the parts that end one after the other: an engine's grace of 10 s, its step of at most 60 s, a silo's leave.</summary>
+    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(90);
+
     /// <summary>Failures whose message says enough: no stack, no type.</summary>
     private static readonly Type[] KnownFailures =
     [
@@ -51,8 +54,11 @@ internal sealed partial class K2Process : IDisposable
         new("Logging:LogLevel:K2Cluster", "Information"),
     ];
 
-    /// <summary>Above HostOptions.ShutdownTimeout, so that parts that keep to it end in order.</summary>
-    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(40);
+    /// <summary>What the parts of the process have for leaving in order: the engine's grace of 10 s for running requests, and some.</summary>
+    private static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(30);
+
+    /// <summary>After this, parts that do not keep to <see cref="ShutdownTimeout"/> are left behind.</summary>
+    private static readonly TimeSpan StopLimit = ShutdownTimeout + TimeSpan.FromSeconds(10);
 
     private static readonly TimeSpan DisposeLimit = TimeSpan.FromSeconds(5);
 
@@ -175,6 +181,7 @@ internal sealed partial class K2Process : IDisposable
         builder.Services.AddSingleton<ReadinessGate>();
         builder.Services.AddSingleton<FatalFailure>();
         builder.Services.AddSingleton<BoundAddresses>();
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = ShutdownTimeout);
         builder.Services.Replace(ServiceDescriptor.Singleton<IHostLifetime, SignalLifetime>());
         builder.Services.AddK2Telemetry(builder.Configuration, options);
         _build(builder, options);
