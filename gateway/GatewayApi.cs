@@ -9,7 +9,7 @@ namespace K2Cluster.Gateway;
 /// <summary>Both APIs of a gateway, over one <see cref="ModelGate"/>.</summary>
 internal static class GatewayApi
 {
-    /// <summary>Clients connected at once; one more is turned away. Each may hold a body of <see cref="JsonBody.MaxBytes"/>.</summary>
+    /// <summary>Clients connected at once; one more is turned away. Of their bodies, <see cref="BodyIntake"/> bounds the sum.</summary>
     private const int MaxConnections = 1024;
 
     /// <param name="builder">The host, its addresses set.</param>
@@ -19,6 +19,7 @@ internal static class GatewayApi
         // Asked of the services late: what knows of readiness opens the gate, too.
         builder.Services.AddSingleton(services => new ModelGate(() => notReady(services)));
         builder.Services.TryAddSingleton(TimeProvider.System);
+        builder.Services.TryAddSingleton<BodyIntake>(_ => new BodyIntake());
         builder.Services.AddGrpcApi();
         // An error a second while the model loads: readiness says it better.
         builder.Logging.AddFilter("Microsoft.Extensions.Diagnostics.HealthChecks", LogLevel.None);
@@ -35,6 +36,7 @@ internal static class GatewayApi
     public static void MapGatewayApi(this WebApplication app)
     {
         app.UseMiddleware<ErrorMiddleware>();
+        app.Use(CountedBody.InvokeAsync);
         app.MapOpenAi();
         app.MapGrpcApi();
     }

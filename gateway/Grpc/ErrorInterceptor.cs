@@ -10,6 +10,7 @@ internal sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> log) : 
 {
     public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
     {
+        UnreadableMessage.MarkRead(context.GetHttpContext());
         try
         {
             return await continuation(request, context);
@@ -22,6 +23,7 @@ internal sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> log) : 
 
     public override async Task ServerStreamingServerHandler<TRequest, TResponse>(TRequest request, IServerStreamWriter<TResponse> responseStream, ServerCallContext context, ServerStreamingServerMethod<TRequest, TResponse> continuation)
     {
+        UnreadableMessage.MarkRead(context.GetHttpContext());
         try
         {
             await continuation(request, responseStream, context);
@@ -38,17 +40,19 @@ internal sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> log) : 
             return null;
         if (error is RequestException request)
         {
-            if (request.Fault == RequestFault.Failed)
-                LogFailed(log, context.Method, error);
-            return new RpcException(new Status(Code(request.Fault), request.Message), Trailers(request));
+            FailureLog.Tell(log, context.Method, request);
+            return Translated(request);
         }
 
         // The server itself answers DEADLINE_EXCEEDED where the deadline was the reason.
         if (context.CancellationToken.IsCancellationRequested)
             return new RpcException(new Status(StatusCode.Cancelled, "The call was cancelled."));
-        LogFailed(log, context.Method, error);
-        return new RpcException(new Status(StatusCode.Internal, "The gateway failed on this call; its log says more."));
+        string id = context.GetHttpContext().TraceIdentifier;
+        LogFailed(log, context.Method, id, error);
+        return new RpcException(new Status(StatusCode.Internal, $"The gateway failed on this call; its log says more, under {id}."));
     }
+
+    public static RpcException Translated(RequestException error) => new(new Status(Code(error.Fault), error.Message), Trailers(error));
 
     private static Metadata Trailers(RequestException error)
     {
@@ -74,6 +78,6 @@ internal sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> log) : 
         _ => StatusCode.Internal,
     };
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "{Method} failed")]
-    private static partial void LogFailed(ILogger logger, string method, Exception error);
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Method} failed, request {Id}")]
+    private static partial void LogFailed(ILogger logger, string method, string id, Exception error);
 }

@@ -7,7 +7,7 @@ using K2Cluster.Text.Output;
 namespace K2Cluster.Gateway.Grpc;
 
 /// <summary>k2cluster.v1.Inference, over the same serving layer as the HTTP API.</summary>
-internal sealed class InferenceService(ModelGate gate, TimeProvider time) : Inference.InferenceBase
+internal sealed class InferenceService(ModelGate gate, BodyIntake intake, TimeProvider time) : Inference.InferenceBase
 {
     public override async Task Generate(GenerateRequest request, IServerStreamWriter<GenerateEvent> responseStream, ServerCallContext context)
     {
@@ -22,7 +22,9 @@ internal sealed class InferenceService(ModelGate gate, TimeProvider time) : Infe
                 GenerateRequest.PromptOneofCase.TokenIds => new Prompt(null, RequestMapping.Ids(request.TokenIds.Ids, "token_ids"), "token_ids"),
                 _ => throw RequestException.Invalid("prompt", "A prompt is required: 'text' or 'token_ids'."),
             };
-            GenerationJob job = new Admission(model).Completion("gen-" + Guid.NewGuid().ToString("N"), prompt, settings);
+            GenerationJob job;
+            using (await intake.EnterAsync(request.CalculateSize(), context.CancellationToken))
+                job = new Admission(model).Completion("gen-" + Guid.NewGuid().ToString("N"), prompt, settings);
             EventWriter<GenerateEvent> events = new(settings.ReturnTokenIds, responseStream, message => message.TokenIds);
             await StreamAsync(scope, model, job, settings, events,
                 started => new GenerateEvent { Started = started },
@@ -40,8 +42,13 @@ internal sealed class InferenceService(ModelGate gate, TimeProvider time) : Infe
             ServedModel model = Admit(request.Model, request.Generated);
             GenerationSettings settings = RequestMapping.Settings(request.Options, context.Deadline, time);
             Conversation given = request.Conversation ?? throw RequestException.Invalid("conversation", "'conversation' is required.");
-            ChatConversation conversation = RequestMapping.Chat(given, addGenerationPrompt: true);
-            GenerationJob job = new Admission(model).Chat("chat-" + Guid.NewGuid().ToString("N"), conversation, given.ToolChoice != ToolChoice.None, settings);
+            GenerationJob job;
+            using (await intake.EnterAsync(request.CalculateSize(), context.CancellationToken))
+            {
+                ChatConversation conversation = RequestMapping.Chat(given, addGenerationPrompt: true);
+                job = new Admission(model).Chat("chat-" + Guid.NewGuid().ToString("N"), conversation, given.ToolChoice != ToolChoice.None, settings);
+            }
+
             EventWriter<ChatEvent> events = new(settings.ReturnTokenIds, responseStream, message => message.TokenIds);
             await StreamAsync(scope, model, job, settings, events,
                 started => new ChatEvent { Started = started },
@@ -51,11 +58,12 @@ internal sealed class InferenceService(ModelGate gate, TimeProvider time) : Infe
         });
     }
 
-    public override Task<TokenizeResponse> Tokenize(TokenizeRequest request, ServerCallContext context)
+    public override async Task<TokenizeResponse> Tokenize(TokenizeRequest request, ServerCallContext context)
     {
         ServedModel model = gate.Loaded;
         model.CheckName(Named(request.Model));
         Admission admission = new(model);
+        using IDisposable? turn = await intake.EnterAsync(request.CalculateSize(), context.CancellationToken);
         int[] ids = request.InputCase switch
         {
             TokenizeRequest.InputOneofCase.Text => admission.Encode(request.Text, "text"),
@@ -64,15 +72,16 @@ internal sealed class InferenceService(ModelGate gate, TimeProvider time) : Infe
         };
         TokenizeResponse response = new();
         response.TokenIds.AddRange(ids.Select(id => (uint)id));
-        return Task.FromResult(response);
+        return response;
     }
 
-    public override Task<DetokenizeResponse> Detokenize(DetokenizeRequest request, ServerCallContext context)
+    public override async Task<DetokenizeResponse> Detokenize(DetokenizeRequest request, ServerCallContext context)
     {
         ServedModel model = gate.Loaded;
         model.CheckName(Named(request.Model));
+        using IDisposable? turn = await intake.EnterAsync(request.CalculateSize(), context.CancellationToken);
         string text = new Admission(model).Decode(RequestMapping.Ids(request.TokenIds, "token_ids"), "token_ids");
-        return Task.FromResult(new DetokenizeResponse { Text = text });
+        return new DetokenizeResponse { Text = text };
     }
 
     public override Task<ListModelsResponse> ListModels(ListModelsRequest request, ServerCallContext context)

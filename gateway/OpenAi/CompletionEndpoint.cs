@@ -22,7 +22,7 @@ internal static class CompletionEndpoint
             Prompt[] prompts = ReadPrompts(fields.Required("prompt"));
             head = AnswerHeadReader.Read(fields, "cmpl-", model, settings, time);
             Admission admission = new(model);
-            jobs = [.. prompts.Select(prompt => admission.Completion(head.Id, prompt, settings))];
+            jobs = [.. prompts.Select((prompt, choice) => admission.Completion(head.Id, prompt, settings, choice))];
         }
 
         await GenerationEndpoint.RespondAsync(http, model, head, jobs, new CompletionFormat(head, jobs), scope);

@@ -27,8 +27,7 @@ internal sealed partial class ErrorMiddleware(RequestDelegate next, ILogger<Erro
         }
         catch (RequestException error) when (!http.Response.HasStarted)
         {
-            if (error.Fault == RequestFault.Failed)
-                LogFailed(log, http.Request.Path, error);
+            FailureLog.Tell(log, http.Request.Path, error);
             await HttpErrors.WriteAsync(http.Response, error);
         }
         catch (BadHttpRequestException error) when (!http.Response.HasStarted)
@@ -37,11 +36,11 @@ internal sealed partial class ErrorMiddleware(RequestDelegate next, ILogger<Erro
         }
         catch (Exception error)
         {
-            LogFailed(log, http.Request.Path, error);
+            LogFailed(log, http.Request.Path, http.TraceIdentifier, error);
             if (http.Response.HasStarted)
                 http.Abort();
             else
-                await HttpErrors.WriteAsync(http.Response, StatusCodes.Status500InternalServerError, "The gateway failed on this request; its log says more.", code: "internal_error");
+                await HttpErrors.WriteAsync(http.Response, StatusCodes.Status500InternalServerError, $"The gateway failed on this request; its log says more, under {http.TraceIdentifier}.", code: "internal_error");
         }
     }
 
@@ -61,6 +60,6 @@ internal sealed partial class ErrorMiddleware(RequestDelegate next, ILogger<Erro
         _ => null,
     };
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "{Path} failed")]
-    private static partial void LogFailed(ILogger logger, string path, Exception error);
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Path} failed, request {Id}")]
+    private static partial void LogFailed(ILogger logger, string path, string id, Exception error);
 }

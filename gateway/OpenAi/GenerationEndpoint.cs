@@ -1,3 +1,4 @@
+using System.Globalization;
 using K2Cluster.Gateway.Serving;
 
 namespace K2Cluster.Gateway.OpenAi;
@@ -5,9 +6,14 @@ namespace K2Cluster.Gateway.OpenAi;
 /// <summary>From an admitted request to its response, streamed or whole: the same for both APIs.</summary>
 internal static class GenerationEndpoint
 {
+    /// <summary>Tells a client the seed, its own or the one that was drawn: with it the request can be run again.</summary>
+    public const string SeedHeader = "x-k2-seed";
+
     public static Task RespondAsync(HttpContext http, ServedModel model, AnswerHead head, IReadOnlyList<GenerationJob> jobs, AnswerFormat format, RequestScope scope)
     {
         scope.Admitted(head.Model, jobs);
+        // As 'seed' takes it: a signed number.
+        http.Response.Headers[SeedHeader] = ((long)jobs[0].Generation.Sampling.Seed).ToString(CultureInfo.InvariantCulture);
         IAsyncEnumerable<(int Index, JobStep Step)> steps = new JobRunner(model).RunAsync(jobs, http.RequestAborted);
         return head.Stream ? StreamAsync(http, steps, format, scope) : CollectAsync(http, steps, jobs.Count, format, scope);
     }
@@ -52,6 +58,7 @@ internal static class GenerationEndpoint
         catch (RequestException error) when (begun)
         {
             scope.Failed(error, clientLeft: false);
+            FailureLog.Tell(http.RequestServices.GetRequiredService<ILogger<ErrorMiddleware>>(), http.Request.Path, error);
             events.Add(json => HttpErrors.Write(json, error));
         }
 

@@ -20,6 +20,8 @@ internal sealed class JsonBody : IDisposable
     private const int MaxDepth = 64;
 
     private readonly JsonDocument _document;
+    private BodyIntake.Share? _share;
+    private IDisposable? _turn;
 
     private JsonBody(JsonDocument document) => _document = document;
 
@@ -32,33 +34,41 @@ internal sealed class JsonBody : IDisposable
         CheckMediaType(request);
         if (request.ContentLength > MaxBytes)
             throw TooLarge();
-        while (true)
+        CancellationToken left = request.HttpContext.RequestAborted;
+        BodyIntake intake = request.HttpContext.RequestServices.GetRequiredService<BodyIntake>();
+        BodyIntake.Share share = intake.Begin();
+        IDisposable? turn = null;
+        try
         {
-            ReadResult read = await request.BodyReader.ReadAsync(request.HttpContext.RequestAborted);
-            if (read.Buffer.Length > MaxBytes)
-                throw TooLarge();
-            if (read.IsCompleted)
-            {
-                byte[] body = read.Buffer.ToArray();
-                request.BodyReader.AdvanceTo(read.Buffer.End);
-                return Parse(body);
-            }
-
-            // All of it was looked at, none is used up: the pipe collects until the end.
-            request.BodyReader.AdvanceTo(read.Buffer.Start, read.Buffer.End);
+            ReadOnlyMemory<byte> body = await CollectAsync(request, share, left);
+            turn = await intake.EnterAsync(body.Length, left);
+            JsonBody parsed = Parse(body);
+            (parsed._share, parsed._turn) = (share, turn);
+            return parsed;
+        }
+        catch
+        {
+            turn?.Dispose();
+            share.Dispose();
+            throw;
         }
     }
 
-    public void Dispose() => _document.Dispose();
-
-    internal static JsonBody Parse(byte[] body)
+    public void Dispose()
     {
-        if (!Utf8.IsValid(body))
+        _document.Dispose();
+        _turn?.Dispose();
+        _share?.Dispose();
+    }
+
+    internal static JsonBody Parse(ReadOnlyMemory<byte> body)
+    {
+        if (!Utf8.IsValid(body.Span))
             throw new RequestException(RequestFault.Invalid, "The body is not valid UTF-8.", code: "invalid_json");
         JsonDocument document;
         try
         {
-            CheckStrings(body);
+            CheckStrings(body.Span);
             document = JsonDocument.Parse(body, new JsonDocumentOptions { MaxDepth = MaxDepth, AllowDuplicateProperties = false });
         }
         catch (JsonException error)
@@ -72,8 +82,36 @@ internal sealed class JsonBody : IDisposable
         throw new RequestException(RequestFault.Invalid, "The body must be a JSON object.", code: "invalid_json");
     }
 
+    /// <summary>The whole body in one piece. The pipe is emptied as it fills, so that it does not hold all of it a second time.</summary>
+    private static async Task<ReadOnlyMemory<byte>> CollectAsync(HttpRequest request, BodyIntake.Share share, CancellationToken left)
+    {
+        byte[] body = [];
+        int length = 0;
+        while (true)
+        {
+            ReadResult read = await request.BodyReader.ReadAsync(left);
+            long needed = length + read.Buffer.Length;
+            if (needed > MaxBytes)
+                throw TooLarge();
+            if (needed > body.Length)
+            {
+                // Grows with what came, not with what was announced.
+                long doubled = Math.Min(2L * body.Length, request.ContentLength ?? MaxBytes);
+                int capacity = (int)Math.Max(needed, doubled);
+                share.Hold(capacity);
+                Array.Resize(ref body, capacity);
+            }
+
+            read.Buffer.CopyTo(body.AsSpan(length));
+            length = (int)needed;
+            request.BodyReader.AdvanceTo(read.Buffer.End);
+            if (read.IsCompleted)
+                return body.AsMemory(0, length);
+        }
+    }
+
     /// <summary>Finds escapes that stand for half a surrogate pair: JSON allows them, no text can hold them.</summary>
-    private static void CheckStrings(byte[] body)
+    private static void CheckStrings(ReadOnlySpan<byte> body)
     {
         Utf8JsonReader reader = new(body, new JsonReaderOptions { MaxDepth = MaxDepth });
         while (reader.Read())

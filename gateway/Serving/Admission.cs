@@ -3,7 +3,7 @@ using K2Cluster.Text;
 
 namespace K2Cluster.Gateway.Serving;
 
-/// <summary>Turns what either API read into jobs that the engine takes, or says what is wrong.</summary>
+/// <summary>Turns what either API read into jobs that the engine takes, or says what is wrong. One for each request: its jobs share a seed.</summary>
 internal sealed class Admission(ServedModel model)
 {
     /// <summary>Most stop strings, and most characters in one.</summary>
@@ -14,9 +14,17 @@ internal sealed class Admission(ServedModel model)
     /// <summary>OpenAI's default for raw completions.</summary>
     private const int DefaultCompletionTokens = 16;
 
+    /// <summary>
+    /// Most tokens of an answer whose request states none. The scheduler sets the pages of a request's most tokens aside, so the
+    /// whole context would let few run at once. Long thoughts of Kimi K2 Thinking fit; whoever wants more says so.
+    /// </summary>
+    public const int DefaultChatTokens = 8192;
+
     public static readonly TimeSpan DefaultTimeLimit = TimeSpan.FromMinutes(10);
 
     public static readonly TimeSpan MaxTimeLimit = TimeSpan.FromHours(1);
+
+    private readonly ulong _drawn = (ulong)Random.Shared.NextInt64();
 
     public ServedModel Model { get; } = model;
 
@@ -29,8 +37,8 @@ internal sealed class Admission(ServedModel model)
         return Job(id, prompt, "messages", kind, settings) with { EarlierCalls = conversation.Messages.Sum(message => message.ToolCalls.Count) };
     }
 
-    /// <summary>A continuation of text or ids.</summary>
-    public GenerationJob Completion(string id, Prompt prompt, GenerationSettings settings)
+    /// <summary>A continuation of text or ids; of several in one request each is a choice of its own.</summary>
+    public GenerationJob Completion(string id, Prompt prompt, GenerationSettings settings, int choice = 0)
     {
         if (Model.Tokenizer is null && !settings.ReturnTokenIds)
             Model.TokenizerFor("return_token_ids");
@@ -39,7 +47,7 @@ internal sealed class Admission(ServedModel model)
         RefuseHopeless(prompt.Text?.Length ?? 0, prompt.Parameter);
         ReadOnlyMemory<int> ids = prompt.Ids ?? Encode(prompt.Text!, prompt.Parameter);
         AnswerKind kind = Model.Tokenizer is null ? AnswerKind.Tokens : AnswerKind.Text;
-        return Job(id, ids, prompt.Parameter, kind, settings with { MaxTokens = settings.MaxTokens ?? DefaultCompletionTokens });
+        return Job(id, ids, prompt.Parameter, kind, settings with { MaxTokens = settings.MaxTokens ?? DefaultCompletionTokens }, choice);
     }
 
     /// <summary>The prompt of a conversation, its historical tool call ids as the model knows them.</summary>
@@ -90,7 +98,7 @@ internal sealed class Admission(ServedModel model)
     private RequestException TooLong(string parameter, string asked) => RequestException.Invalid(
         parameter, $"This model's maximum context length is {Model.Engine.MaxContext} tokens, but the request has {asked}.", "context_length_exceeded");
 
-    private GenerationJob Job(string id, ReadOnlyMemory<int> prompt, string parameter, AnswerKind kind, GenerationSettings settings)
+    private GenerationJob Job(string id, ReadOnlyMemory<int> prompt, string parameter, AnswerKind kind, GenerationSettings settings, int choice = 0)
     {
         CheckSettings(settings);
         int context = Model.Engine.MaxContext;
@@ -111,11 +119,12 @@ internal sealed class Admission(ServedModel model)
             {
                 Id = id,
                 Prompt = prompt,
-                MaxTokens = settings.MaxTokens ?? left,
+                MaxTokens = settings.MaxTokens ?? Math.Min(left, DefaultChatTokens),
                 Sampling = new SamplingParameters(
                     (float)(settings.Temperature ?? Model.DefaultTemperature),
                     (float)(settings.TopP ?? Model.DefaultTopP),
-                    settings.Seed ?? (ulong)Random.Shared.NextInt64()),
+                    settings.Seed ?? _drawn),
+                Choice = choice,
                 StopTokens = settings.IgnoreEos ? [] : Model.StopTokens,
                 TimeLimit = settings.TimeLimit ?? DefaultTimeLimit,
             },

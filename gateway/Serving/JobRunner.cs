@@ -20,7 +20,7 @@ internal sealed class JobRunner(ServedModel model)
         int completion = 0;
         using CancellationTokenSource work = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         await using IAsyncEnumerator<GeneratedToken> tokens = Submit(job.Generation, work.Token).GetAsyncEnumerator(work.Token);
-        while (await NextAsync(tokens))
+        while (await NextAsync(tokens, job.Generation))
         {
             (int token, FinishReason? finish) = tokens.Current;
             completion++;
@@ -107,30 +107,34 @@ internal sealed class JobRunner(ServedModel model)
             // Admission has checked what it knows of; what only the engine knows is the request's fault all the same.
             throw new RequestException(RequestFault.Invalid, error.Message);
         }
-        catch (Exception error) when (Translated(error) is { } translated)
+        catch (Exception error) when (Translated(error, request) is { } translated)
         {
             throw translated;
         }
     }
 
-    private static async ValueTask<bool> NextAsync(IAsyncEnumerator<GeneratedToken> tokens)
+    private static async ValueTask<bool> NextAsync(IAsyncEnumerator<GeneratedToken> tokens, GenerationRequest request)
     {
         try
         {
             return await tokens.MoveNextAsync();
         }
-        catch (Exception error) when (Translated(error) is { } translated)
+        catch (Exception error) when (Translated(error, request) is { } translated)
         {
             throw translated;
         }
     }
 
-    private static RequestException? Translated(Exception error) => error switch
+    private static RequestException? Translated(Exception error, GenerationRequest request) => error switch
     {
+        OperationCanceledException or RequestException => null,
         EngineBusyException busy => new RequestException(RequestFault.Busy, busy.Message, code: "queue_full") { RetryAfter = busy.RetryAfter },
-        GenerationException { Failure: GenerationFailure.TimedOut } => new RequestException(RequestFault.TimedOut, error.Message, code: "timeout"),
-        GenerationException { Failure: GenerationFailure.Stopped } => new RequestException(RequestFault.NotReady, error.Message, code: "stopping"),
-        GenerationException => new RequestException(RequestFault.Failed, error.Message, code: "generation_failed"),
-        _ => null,
+        GenerationException { Failure: GenerationFailure.TimedOut } =>
+            new RequestException(RequestFault.TimedOut, $"Request '{request.Id}' passed its time limit of {request.TimeLimit.TotalSeconds:0.###} s.", code: "timeout", cause: error),
+        GenerationException { Failure: GenerationFailure.Stopped } =>
+            new RequestException(RequestFault.NotReady, $"Request '{request.Id}' was ended: this gateway is stopping.", code: "stopping", cause: error),
+        GenerationException =>
+            new RequestException(RequestFault.Failed, $"Request '{request.Id}' failed; the gateway's log says why, under this id.", code: "generation_failed", cause: error),
+        _ => new RequestException(RequestFault.Failed, $"The gateway failed on request '{request.Id}'; its log says more, under this id.", code: "internal_error", cause: error),
     };
 }

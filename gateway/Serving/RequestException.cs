@@ -1,7 +1,7 @@
 namespace K2Cluster.Gateway.Serving;
 
-/// <summary>Why a request gets no answer, in words for its client. Each API maps <see cref="Fault"/> to its own statuses.</summary>
-internal sealed class RequestException(RequestFault fault, string message, string? parameter = null, string? code = null) : Exception(message)
+/// <summary>Why a request gets no answer, in words for its client, who may be a stranger: what shards, hosts and exceptions are called stays in the cause, for the log. Each API maps <see cref="Fault"/> to its own statuses.</summary>
+internal sealed class RequestException(RequestFault fault, string message, string? parameter = null, string? code = null, Exception? cause = null) : Exception(message, cause)
 {
     public RequestFault Fault { get; } = fault;
 

@@ -20,7 +20,7 @@ internal sealed class RequestScope : IDisposable
         K2Telemetry.ActiveRequests.Add(1, _api);
     }
 
-    /// <summary>stop, length, tool_calls, cancelled, rejected or failed. A request that ends without one has failed.</summary>
+    /// <summary>stop, length, tool_calls, cancelled, rejected (its own fault), refused (not ready, or full) or failed. A request that ends without one has failed.</summary>
     public string Outcome { get; set; } = "failed";
 
     /// <summary>The request was checked; its seed is recorded, so that it can be run again.</summary>
@@ -56,11 +56,12 @@ internal sealed class RequestScope : IDisposable
         {
             _ when clientLeft => "cancelled",
             RequestException { Fault: RequestFault.Failed or RequestFault.TimedOut } => "failed",
+            RequestException { Fault: RequestFault.NotReady or RequestFault.Busy } => "refused",
             RequestException or BadHttpRequestException => "rejected",
             _ => "failed",
         };
         if (Outcome == "failed")
-            _activity?.SetStatus(ActivityStatusCode.Error, error.Message);
+            _activity?.SetStatus(ActivityStatusCode.Error, (error.InnerException ?? error).Message);
     }
 
     public void Dispose()

@@ -23,7 +23,7 @@ public static class K2Telemetry
     private static readonly Meter ClusterMeter = new(ClusterMeterName);
     private static readonly Meter ShardMeter = new(ShardMeterName);
 
-    /// <summary>Requests ended; tags: k2.api (chat, completions, grpc.chat, grpc.generate), k2.outcome (stop, length, tool_calls, cancelled, rejected, failed).</summary>
+    /// <summary>Requests ended; tags: k2.api (chat, completions, grpc.chat, grpc.generate), k2.outcome (stop, length, tool_calls, cancelled, rejected, refused, failed).</summary>
     public static readonly Counter<long> Requests = GatewayMeter.CreateCounter<long>("k2.requests", "{request}", "Requests ended, by API and outcome.");
 
     /// <summary>Requests accepted and not ended.</summary>

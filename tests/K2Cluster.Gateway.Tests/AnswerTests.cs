@@ -175,6 +175,36 @@ public sealed class AnswerTests
         Assert.Equal(["echo a", "echo bb", "echo c"], texts);
     }
 
+    [Theory]
+    [InlineData("", null)]
+    [InlineData(",\"seed\":7", 7L)]
+    [InlineData(",\"seed\":-1,\"stream\":true", -1L)]
+    public async Task Several_prompts_have_one_seed_which_the_client_is_told_and_differ_by_their_index(string more, long? seed)
+    {
+        MadeUpEngine engine = Tokens.Saying("Hi");
+        await using GatewayHost host = await GatewayHost.StartAsync(engine);
+        using HttpResponseMessage response = await host.Http.PostAsync("/v1/completions", GatewayHost.Json($$"""{"prompt":["a","b","c"]{{more}}}"""));
+        await response.Content.ReadAsStringAsync();
+
+        long told = long.Parse(Assert.Single(response.Headers.GetValues("x-k2-seed")), System.Globalization.CultureInfo.InvariantCulture);
+        Assert.Equal(seed ?? told, told);
+        Assert.All(engine.Requests, request => Assert.Equal((ulong)told, request.Sampling.Seed));
+        Assert.Equal([0, 1, 2], engine.Requests.Select(request => request.Choice).Order());
+    }
+
+    [Theory]
+    [InlineData("", 8192)]
+    [InlineData(",\"max_tokens\":20000", 20_000)]
+    [InlineData(",\"max_completion_tokens\":3", 3)]
+    public async Task A_chat_reserves_what_it_asks_for_or_a_default_not_the_whole_context(string more, int expected)
+    {
+        MadeUpEngine engine = new() { MaxContext = 65_536, Script = _ => Tokens.Of("Hi<|im_end|>") };
+        await using GatewayHost host = await GatewayHost.StartAsync(engine);
+        Assert.Equal(HttpStatusCode.OK, (await host.PostAsync(Chat, $$"""{"messages":[{"role":"user","content":"Hi"}]{{more}}}""")).Status);
+
+        Assert.Equal(expected, engine.Requests[0].MaxTokens);
+    }
+
     [Fact]
     public async Task One_prompt_that_fails_ends_the_others()
     {

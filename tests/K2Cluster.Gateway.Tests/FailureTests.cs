@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using K2Cluster.Engine;
+using Microsoft.Extensions.Logging;
 
 namespace K2Cluster.Gateway.Tests;
 
@@ -32,24 +33,42 @@ public sealed class FailureTests
     [InlineData(GenerationFailure.Failed, HttpStatusCode.InternalServerError, "generation_failed")]
     public async Task A_failure_before_the_first_token_has_its_status_in_a_stream_too(GenerationFailure failure, HttpStatusCode status, string code)
     {
-        await using GatewayHost host = await GatewayHost.StartAsync(new MadeUpEngine { Failure = new GenerationException(failure, "why"), FailureAt = 0 });
+        MadeUpEngine engine = new() { Failure = new GenerationException(failure, "shard m/s/0 on host-7 is away"), FailureAt = 0 };
+        await using GatewayHost host = await GatewayHost.StartAsync(engine);
         foreach (string body in new[] { Hi, StreamedHi })
         {
             (HttpStatusCode got, JsonElement answer) = await host.PostAsync(Chat, body);
             Assert.Equal(status, got);
             Assert.Equal(code, answer.GetProperty("error").GetProperty("code").GetString());
-            Assert.Equal("why", answer.GetProperty("error").GetProperty("message").GetString());
+            string message = answer.GetProperty("error").GetProperty("message").GetString()!;
+            Assert.Contains(engine.Requests[^1].Id, message, StringComparison.Ordinal);
+            Assert.DoesNotContain("shard", message, StringComparison.Ordinal);
         }
     }
 
     [Fact]
     public async Task A_failure_after_the_first_token_ends_a_stream_with_an_error_event()
     {
-        await using GatewayHost host = await GatewayHost.StartAsync(new MadeUpEngine { Failure = new GenerationException(GenerationFailure.TimedOut, "late"), FailureAt = 2 });
+        MadeUpEngine engine = new() { Failure = new GenerationException(GenerationFailure.TimedOut, "shard m/s/0 is away"), FailureAt = 2 };
+        using LogLines log = new();
+        await using GatewayHost host = await GatewayHost.StartAsync(engine, configure: builder => builder.Logging.AddProvider(log));
         List<string> events = await host.StreamAsync(Chat, StreamedHi);
 
+        string id = engine.Requests[0].Id;
         Assert.Equal("[DONE]", events[^1]);
-        Assert.Equal("""{"error":{"message":"late","type":"timeout_error","param":null,"code":"timeout"}}""", events[^2]);
+        Assert.Equal($$$"""{"error":{"message":"Request '{{{id}}}' passed its time limit of 600 s.","type":"timeout_error","param":null,"code":"timeout"}}""", events[^2]);
+        string line = Assert.Single(log.Lines, line => line.Contains(id, StringComparison.Ordinal));
+        Assert.Contains("shard m/s/0 is away", line, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_engines_own_fault_after_the_first_token_ends_a_stream_with_an_error_event_too()
+    {
+        await using GatewayHost host = await GatewayHost.StartAsync(new MadeUpEngine { Failure = new InvalidOperationException("secret"), FailureAt = 2 });
+        List<string> events = await host.StreamAsync(Chat, StreamedHi);
+
+        Assert.Contains("\"code\":\"internal_error\"", events[^2], StringComparison.Ordinal);
+        Assert.DoesNotContain(events, item => item.Contains("secret", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -66,10 +85,11 @@ public sealed class FailureTests
     public async Task New_work_is_refused_while_the_gateway_is_not_ready()
     {
         await using GatewayHost host = await GatewayHost.StartAsync(Tokens.Saying("Hi"));
-        host.NotReady = "loading experts, 3 of 80";
+        host.NotReady = "80 experts of shard m/s/0 are away";
         (HttpStatusCode status, JsonElement answer) = await host.PostAsync(Chat, Hi);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, status);
-        Assert.Contains("3 of 80", answer.GetProperty("error").GetProperty("message").GetString(), StringComparison.Ordinal);
+        Assert.Equal("not_ready", answer.GetProperty("error").GetProperty("code").GetString());
+        Assert.DoesNotContain("m/s/0", answer.ToString(), StringComparison.Ordinal);
 
         // What needs no experts goes on.
         Assert.Equal(HttpStatusCode.OK, (await host.PostAsync("/tokenize", """{"prompt":"a"}""")).Status);

@@ -38,7 +38,7 @@ internal sealed class GatewayHost : IAsyncDisposable
     /// <summary>Why the gateway is not ready; null when it is.</summary>
     public string? NotReady { get; set; }
 
-    public static async Task<GatewayHost> StartAsync(IEngine engine, bool withTokenizer = true)
+    public static async Task<GatewayHost> StartAsync(IEngine engine, bool withTokenizer = true, Action<WebApplicationBuilder>? configure = null)
     {
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
@@ -48,6 +48,7 @@ internal sealed class GatewayHost : IAsyncDisposable
         });
         builder.Services.AddRoutingCore();
         GatewayHost? host = null;
+        configure?.Invoke(builder);
         builder.AddGatewayApi(_ => host?.NotReady);
         WebApplication app = builder.Build();
         app.Services.GetRequiredService<ModelGate>().Open(new ServedModel(Model, engine, withTokenizer ? Tokenizer : null, DateTimeOffset.UnixEpoch));

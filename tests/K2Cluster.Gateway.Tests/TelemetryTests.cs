@@ -41,9 +41,11 @@ public sealed class TelemetryTests
             Assert.Equal(HttpStatusCode.BadRequest, (await host.PostAsync("/v1/completions", "{}")).Status);
             using StringContent plain = new("{}");
             using HttpResponseMessage response = await host.Http.PostAsync("/v1/completions", plain);
+            host.NotReady = "no experts";
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, (await host.PostAsync("/v1/completions", """{"prompt":"a"}""")).Status);
         }
 
-        Assert.Equal(["chat stop", "completions length", "completions rejected", "completions rejected"], counted);
+        Assert.Equal(["chat stop", "completions length", "completions rejected", "completions rejected", "completions refused"], counted);
         Assert.Equal(0, active);
         Assert.Equal(2, firsts);
     }
