@@ -1,5 +1,7 @@
+using System.Globalization;
 using System.IO.Pipelines;
 using Grpc.AspNetCore.Server;
+using Grpc.Core;
 using K2Cluster.Gateway.Serving;
 using Microsoft.AspNetCore.Http.Features;
 
@@ -19,6 +21,15 @@ internal sealed class CountedBody(PipeReader body, BodyIntake.Share share) : Pip
         if (http.GetEndpoint()?.Metadata.GetMetadata<GrpcMethodMetadata>() is null)
         {
             await next(http);
+            return;
+        }
+
+        // As over HTTP: what a few bytes blow up to would be counted by nobody.
+        if (http.Request.Headers["grpc-encoding"] is { Count: > 0 } encoding && encoding != "identity")
+        {
+            http.Response.ContentType = "application/grpc";
+            http.Response.Headers["grpc-status"] = ((int)StatusCode.Unimplemented).ToString(CultureInfo.InvariantCulture);
+            http.Response.Headers["grpc-message"] = "Compressed messages are not taken; send them with grpc-encoding: identity.";
             return;
         }
 

@@ -42,6 +42,17 @@ public sealed class GrpcHostileTests
             Assert.Equal(StatusCode.InvalidArgument, (await CallAsync(host.Channel.CreateCallInvoker(), method, Convert.FromHexString(message))).Status);
     }
 
+    [Fact]
+    public async Task A_compressed_message_is_not_taken()
+    {
+        await using GatewayHost host = await GatewayHost.StartAsync(Tokens.Saying("Hi"));
+        Inference.InferenceClient client = new(host.Channel);
+        Metadata compressed = new() { { "grpc-internal-encoding-request", "gzip" } };
+        RpcException error = await Assert.ThrowsAsync<RpcException>(async () => await client.TokenizeAsync(new TokenizeRequest { Text = new string('a', 100_000) }, compressed));
+
+        Assert.Equal(StatusCode.Unimplemented, error.StatusCode);
+    }
+
     private static async Task<(StatusCode Status, string? Complaint)> CallAsync(CallInvoker invoker, string method, byte[] message)
     {
         CallOptions options = new(deadline: DateTime.UtcNow.AddSeconds(20));
