@@ -29,9 +29,6 @@ internal sealed partial class K2Process : IDisposable
 
     private static readonly TimeSpan ProgressInterval = TimeSpan.FromSeconds(3);
 
-    /// <summary>Longer than the parts that end one after the other: an engine's grace of 10 s, its step of at most 60 s, a silo's leave.</summary>
-    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(90);
-
     /// <summary>Failures whose message says enough: no stack, no type.</summary>
     private static readonly Type[] KnownFailures =
     [
