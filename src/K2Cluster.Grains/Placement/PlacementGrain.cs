@@ -121,7 +121,7 @@ internal sealed partial class PlacementGrain(IGrainFactory grains, IClusterMembe
     [LoggerMessage(Level = LogLevel.Warning, Message = "A second silo named {Silo} ({Address}) reports shards while the first is alive; it is ignored: give it another --silo-name, or stop one")]
     private static partial void LogNamesake(ILogger logger, string silo, SiloAddress? address);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "New placement plan {Epoch} on {Shards} shards, {State}")]
+    [LoggerMessage(Level = LogLevel.Debug, Message = "New placement plan {Epoch} on {Shards} shards, {State}")]
     private static partial void LogPlan(ILogger logger, Epoch epoch, int shards, string state);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "Shard {Shard} did not take its assignment; trying again: {Reason}")]
