@@ -21,9 +21,10 @@ public static class MemberHosting
     private const int MostExpertsChecked = 4096;
 
     /// <summary>
-    /// Opens the checkpoint, checks what this process needs of it, and joins the cluster; a silo, and a gateway that embeds one, also gets shards on this machine's
-    /// devices. A silo's readiness is that of its shards. Adds <see cref="ModelDirectory"/> and <see cref="CpuCompute"/>, one
-    /// pool for all that computes here: two would fight for the same cores.
+    /// Opens the checkpoint, checks what this process needs of it, and joins the cluster; a silo, and a gateway that embeds
+    /// one, also gets shards on this machine's devices. A silo's readiness is that of its shards. Adds
+    /// <see cref="ModelDirectory"/> and <see cref="CpuCompute"/>, one pool for all that computes here: two would fight for
+    /// the same cores.
     /// </summary>
     /// <exception cref="CheckpointException">The model is not a checkpoint of a supported family, or broken.</exception>
     /// <exception cref="ClusterException">An option is not allowed, or the address to listen on cannot be bound.</exception>

@@ -10,6 +10,8 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
 {
     private static readonly string[] Prompts = ["What is 123 + 456?", "Spell the word cluster.", "What is the capital of Norway?", "Who are you?"];
 
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+
     private readonly HttpClient _embedded = embedded.Http;
 
     [Theory]
@@ -38,7 +40,7 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
     public async Task A_gateway_may_start_long_before_any_silo_and_readiness_says_what_it_waits_for()
     {
         await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 0);
-        await UntilAsync(() => cluster.Gateway.AnswersAsync("/healthz", 200));
+        await Eventually.TrueAsync(Limit, () => cluster.Gateway.AnswersAsync("/healthz", 200));
         using HttpResponseMessage refused = await cluster.Gateway.Http.GetAsync("/readyz");
         Assert.Equal(503, (int)refused.StatusCode);
         Assert.Contains("silo", await refused.Content.ReadAsStringAsync());
@@ -47,7 +49,7 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
         await AssertSameTokensAsync(cluster);
 
         await cluster.Silos["late"].KillAsync();
-        await UntilAsync(() => cluster.Gateway.AnswersAsync("/readyz", 503));
+        await Eventually.TrueAsync(Limit, () => cluster.Gateway.AnswersAsync("/readyz", 503));
         cluster.LaunchSilo("later");
         await AssertSameTokensAsync(cluster);
     }
@@ -95,7 +97,7 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
     /// <summary>Greedy, sampled and with tools; one by one here, all at once there.</summary>
     private async Task AssertSameTokensAsync(LocalCluster cluster)
     {
-        await UntilAsync(() => cluster.Gateway.AnswersAsync("/readyz", 200));
+        await Eventually.TrueAsync(Limit, () => cluster.Gateway.AnswersAsync("/readyz", 200));
         List<int[]> expected = [];
         foreach (JsonObject request in Requests())
             expected.Add((await _embedded.PostAsync("/v1/chat/completions", request)).TokenIds());
@@ -114,13 +116,5 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
         sampled["seed"] = 7;
         yield return sampled;
         yield return OpenAiClient.GreedyChat(Answers.Certain.First(answer => answer.Tools is { ValueKind: JsonValueKind.Array }));
-    }
-
-    private static async Task UntilAsync(Func<Task<bool>> condition)
-    {
-        using CancellationTokenSource limit = new(TimeSpan.FromSeconds(30));
-        using PeriodicTimer timer = new(TimeSpan.FromMilliseconds(100));
-        while (!await condition())
-            await timer.WaitForNextTickAsync(limit.Token);
     }
 }

@@ -1,12 +1,15 @@
 using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json.Nodes;
+using K2Cluster.EndToEnd.Tests.Processes;
 
 namespace K2Cluster.EndToEnd.Tests;
 
 /// <summary>A client that goes away takes its work with it.</summary>
 public sealed class DisconnectTests(EmbeddedGateway embedded) : IClassFixture<EmbeddedGateway>
 {
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
@@ -29,17 +32,11 @@ public sealed class DisconnectTests(EmbeddedGateway embedded) : IClassFixture<Em
         await MetricAsync(active => active == 0);
     }
 
-    private async Task MetricAsync(Func<double, bool> condition)
-    {
-        using CancellationTokenSource limit = new(TimeSpan.FromSeconds(20));
-        using PeriodicTimer timer = new(TimeSpan.FromMilliseconds(50));
-        while (!condition(await ActiveRequestsAsync(limit.Token)))
-            await timer.WaitForNextTickAsync(limit.Token);
-    }
+    private Task MetricAsync(Func<double, bool> condition) => Eventually.TrueAsync(Limit, async () => condition(await ActiveRequestsAsync()));
 
-    private async Task<double> ActiveRequestsAsync(CancellationToken cancellationToken)
+    private async Task<double> ActiveRequestsAsync()
     {
-        string metrics = await embedded.Http.GetStringAsync("/metrics", cancellationToken);
+        string metrics = await embedded.Http.GetStringAsync("/metrics");
         return metrics.Split('\n').Where(line => line.StartsWith("k2_requests_active", StringComparison.Ordinal)).Sum(line => double.Parse(line.Split(' ')[1]));
     }
 }

@@ -11,6 +11,8 @@ public sealed class TelemetryTests
     private const string TraceId = "4bf92f3577b34da6a3ce929d0e0e4736";
     private const string CallerSpanId = "00f067aa0ba902b7";
 
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
+
     [Fact]
     public async Task One_trace_goes_from_the_http_request_to_the_shard_of_another_process()
     {
@@ -23,7 +25,7 @@ public sealed class TelemetryTests
 
         // A parent ends, and is sent, after its children: wait for the whole chain.
         List<TraceReceiver.Span> chain = [];
-        await UntilAsync(() =>
+        await Eventually.TrueAsync(Limit, () =>
         {
             chain = Chain(receiver.Spans);
             return Task.FromResult(chain.Count > 0 && chain[^1].ParentId == CallerSpanId);
@@ -50,7 +52,7 @@ public sealed class TelemetryTests
         string[] queries = [.. DashboardQueries.Read("10s").Select(panel => panel.Query).Distinct()];
         Assert.NotEmpty(queries);
         List<string> empty = [.. queries];
-        await UntilAsync(async () =>
+        await Eventually.TrueAsync(Limit, async () =>
         {
             await cluster.Gateway.Http.PostAsync("/v1/chat/completions", OpenAiClient.GreedyChat("What is 12 + 30?"));
             for (int i = empty.Count - 1; i >= 0; i--)
@@ -87,19 +89,4 @@ public sealed class TelemetryTests
     }
 
     private static StringContent JsonContent(JsonObject body) => new(body.ToJsonString(), System.Text.Encoding.UTF8, "application/json");
-
-    private static async Task UntilAsync(Func<Task<bool>> condition, Func<string>? explain = null)
-    {
-        using CancellationTokenSource limit = new(TimeSpan.FromSeconds(60));
-        using PeriodicTimer timer = new(TimeSpan.FromMilliseconds(250));
-        try
-        {
-            while (!await condition())
-                await timer.WaitForNextTickAsync(limit.Token);
-        }
-        catch (OperationCanceledException)
-        {
-            throw new TimeoutException(explain?.Invoke() ?? "The condition did not come true in 60 s.");
-        }
-    }
 }
