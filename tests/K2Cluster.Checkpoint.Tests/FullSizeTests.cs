@@ -30,8 +30,8 @@ public sealed class FullSizeTests
         long trunk = model.Catalog.CheckTrunk(model.Tensors, 0, Layers);
         TimeSpan everyHeader = Stopwatch.GetElapsedTime(started);
 
-        Assert.True(opened < TimeSpan.FromSeconds(5), $"opening took {opened}");
-        Assert.True(everyHeader < TimeSpan.FromSeconds(20), $"all headers took {everyHeader}");
+        Assert.True(opened < TimeSpan.FromSeconds(30), $"opening took {opened}");
+        Assert.True(everyHeader < TimeSpan.FromSeconds(60), $"all headers took {everyHeader}");
         // 11,722,208,768 parameters outside the routed experts, two bytes each, but the router's biases, which take four.
         Assert.Equal((11_722_208_768 * 2) + (60 * Experts * 2), trunk);
         Assert.Equal(70_272, model.Config.KvBytesPerToken);
