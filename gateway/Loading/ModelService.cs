@@ -105,6 +105,9 @@ internal sealed partial class ModelService(ModelDirectory model, CpuCompute comp
 
     private (CpuTrunk Trunk, K2Tokenizer? Tokenizer) Load()
     {
+        long pageBytes = CpuTrunk.KvPageBytes(model.Config, new LayerRange(0, model.Config.LayerCount));
+        if (options.KvMemory < pageBytes)
+            throw new K2FailureException($"--kv-memory is {options.KvMemory:N0} bytes; a page of {ITrunk.PageTokens} tokens takes {pageBytes:N0} with this model, and a request needs one at least. Give it more.");
         Task<K2Tokenizer?> tokenizer = Task.Run(LoadTokenizer);
         CpuTrunk trunk = CpuTrunk.Load(
             model.Config,

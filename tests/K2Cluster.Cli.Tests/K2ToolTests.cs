@@ -62,6 +62,8 @@ public sealed class K2ToolTests
     [InlineData("--temperature", "chat", "--temperature", "2.5", "hello")]
     [InlineData("--max-tokens", "chat", "--max-tokens", "-1", "hello")]
     [InlineData("--seed", "chat", "--seed", "-1", "hello")]
+    [InlineData("--no-such", "chat", "--no-such")]
+    [InlineData("-x", "chat", "-x")]
     public async Task Wrong_usage_is_code_2_and_names_what_is_wrong(string mention, params string[] args)
     {
         (int code, _, string error) = await RunAsync(args);

@@ -56,6 +56,15 @@ public sealed class ProcessTests
     }
 
     [Fact]
+    public async Task A_KV_memory_that_holds_no_page_ends_with_1_and_says_what_one_takes()
+    {
+        await using ChildProcess process = Programs.Start("gateway", "K2Cluster.Gateway", ["--model", Programs.Nano, "--http", "http://127.0.0.1:0", "--grpc", "http://127.0.0.1:0", "--kv-memory", "1KiB"]);
+        Assert.Equal(1, await process.WaitForExitAsync(Limit));
+        Assert.Contains("--kv-memory is 1,024 bytes; a page of 64 tokens takes", process.Errors);
+        Assert.DoesNotContain("unexpected", process.Errors);
+    }
+
+    [Fact]
     public async Task A_port_in_use_ends_with_1_and_says_which()
     {
         await using GatewayProcess first = await GatewayProcess.StartReadyAsync(Programs.Nano, []);

@@ -43,6 +43,9 @@ public sealed class K2ProcessTests : IDisposable
         Assert.Matches("^K2Cluster gateway ready: http://127\\.0\\.0\\.1:[1-9][0-9]* \\(gRPC http://127\\.0\\.0\\.1:[1-9][0-9]*\\), model k2-nano, 80 experts on 1 shard$", line);
         Assert.StartsWith($"K2Cluster gateway ready: {http} ", line);
         Assert.Equal((HttpStatusCode.OK, "80 experts on 1 shard\n"), await GetAsync($"{http}/readyz"));
+        using (HttpRequestMessage head = new(HttpMethod.Head, $"{http}/readyz"))
+        using (HttpResponseMessage answer = await _http.SendAsync(head))
+            Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
 
         process.Stop();
         Assert.Equal(K2Program.Stopped, await run);

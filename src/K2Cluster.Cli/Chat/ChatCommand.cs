@@ -22,6 +22,12 @@ internal static class ChatCommand
         Option<double?> temperature = CommandOptions.Number("--temperature", "0 (always the likeliest) to 2; the model's own unless given.", 0.0, 2.0);
         Option<ulong?> seed = CommandOptions.Number("--seed", "Makes the answer repeatable.", 0UL, ulong.MaxValue);
         Argument<string?> prompt = new("PROMPT") { Description = "What to ask, once. Without it, and with nothing piped in, a conversation begins.", Arity = ArgumentArity.ZeroOrOne };
+        prompt.Validators.Add(result =>
+        {
+            // A misspelt option would be asked of the model.
+            if (result.Tokens is [{ Value: ['-', '-' or (>= 'a' and <= 'z'), ..] text }])
+                result.AddError($"There is no option {text} (k2 chat --help lists them). To ask just that, pipe it in.");
+        });
         Command command = new("chat", "Chats with a gateway. Ctrl-C ends an answer, a second time the tool. Piped output has the answer only, no reasoning.")
         {
             url, model, system, maxTokens, temperature, seed, prompt,

@@ -7,6 +7,8 @@ namespace K2Cluster.Hosting;
 /// <summary>What orchestrators and Prometheus ask of either executable.</summary>
 public static class HealthEndpoints
 {
+    private static readonly string[] Looks = [HttpMethods.Get, HttpMethods.Head];
+
     /// <summary>
     /// Maps /healthz (200 while the process runs), /readyz (200 or 503, with the reason as text) and /metrics (Prometheus).
     /// <see cref="K2Program"/> does so by itself; a test that builds its own host calls it.
@@ -14,8 +16,8 @@ public static class HealthEndpoints
     public static void MapK2Health(this WebApplication app)
     {
         ReadinessGate gate = app.Services.GetRequiredService<ReadinessGate>();
-        app.MapGet("/healthz", Healthy);
-        app.MapGet("/readyz", context => Answer(context, gate.IsOpen ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable, gate.Reason));
+        app.MapMethods("/healthz", Looks, Healthy);
+        app.MapMethods("/readyz", Looks, context => Answer(context, gate.IsOpen ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable, gate.Reason));
         app.MapPrometheusScrapingEndpoint("/metrics");
     }
 
