@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
+using System.Runtime.InteropServices;
 using K2Cluster.Kernels.Lanes;
 
 namespace K2Cluster.Kernels.Compute;
@@ -18,22 +19,21 @@ public sealed unsafe class CpuCompute : IDisposable
     private const long Inside = CallerParked - 1;
     private const int NumberShift = 32;
 
-    // Some 50 µs: longer than the gap between two kernels of a step, far shorter than a time slice.
-    private const int Spins = 400;
+    /// <summary>Turns of 40 ns, some 80 µs: longer than the gap between two kernels of a step, far shorter than a time slice.</summary>
+    private const int Spins = 2000;
 
     [ThreadStatic]
     private static CpuCompute? _current;
 
-    private readonly Lock _gate = new();
+    // Not a Lock, which makes objects at its first contention.
+    private readonly object _gate = new();
     private readonly SemaphoreSlim _wake = new(0);
     private readonly SemaphoreSlim _callerWake = new(0);
     private readonly Thread[] _workers;
-    private long _state;
-    private int _parked;
+    private SharedWords _words;
     private void* _work;
     private delegate*<CpuCompute, void*, void> _execute;
     private int _parts;
-    private int _nextPart;
     private Exception? _failure;
     private volatile bool _disposed;
 
@@ -60,6 +60,9 @@ public sealed unsafe class CpuCompute : IDisposable
     public int Threads { get; }
 
     public CpuPath Path { get; }
+
+    /// <summary>Workers that wait for the next run in the system. For tests.</summary>
+    internal int Parked => Volatile.Read(ref _words.Parked);
 
     /// <summary>
     /// Does parts 0..<paramref name="parts"/>−1 and returns when all are done. The calling thread takes part. From within a
@@ -110,7 +113,7 @@ public sealed unsafe class CpuCompute : IDisposable
             compute.DoPart(ref typed, part);
     }
 
-    private int NextPart() => Interlocked.Increment(ref _nextPart) - 1;
+    private int NextPart() => Interlocked.Increment(ref _words.NextPart) - 1;
 
     private void DoPart<TWork>(ref TWork work, int part)
         where TWork : struct, ICpuWork
@@ -142,19 +145,19 @@ public sealed unsafe class CpuCompute : IDisposable
         _work = work;
         _execute = execute;
         _parts = parts;
-        _nextPart = 0;
+        _words.NextPart = 0;
         _failure = null;
-        long number = (Volatile.Read(ref _state) >> NumberShift) + 1;
-        Interlocked.Exchange(ref _state, (number << NumberShift) | Open);
-        int wanted = Math.Min(Volatile.Read(ref _parked), parts - 1);
+        long number = (Volatile.Read(ref _words.State) >> NumberShift) + 1;
+        Interlocked.Exchange(ref _words.State, (number << NumberShift) | Open);
+        int wanted = Math.Min(Volatile.Read(ref _words.Parked), parts - 1);
         if (wanted > 0)
         {
-            Interlocked.Add(ref _parked, -wanted);
+            Interlocked.Add(ref _words.Parked, -wanted);
             _wake.Release(wanted);
         }
 
         ExecuteGuarded();
-        Interlocked.And(ref _state, ~Open);
+        Interlocked.And(ref _words.State, ~Open);
         WaitForWorkers();
         if (_failure is { } failure)
             ExceptionDispatchInfo.Throw(failure);
@@ -172,7 +175,7 @@ public sealed unsafe class CpuCompute : IDisposable
         catch (Exception exception)
         {
             Interlocked.CompareExchange(ref _failure, exception, null);
-            Volatile.Write(ref _nextPart, _parts);
+            Volatile.Write(ref _words.NextPart, _parts);
         }
         finally
         {
@@ -184,13 +187,13 @@ public sealed unsafe class CpuCompute : IDisposable
     {
         for (int i = 0; i < Spins; i++)
         {
-            if ((Volatile.Read(ref _state) & Inside) == 0)
+            if ((Volatile.Read(ref _words.State) & Inside) == 0)
                 return;
-            Thread.SpinWait(20);
+            Thread.SpinWait(1);
         }
 
         // The worker that leaves last sees the mark and wakes the caller; when all had left already, nobody does.
-        if ((Interlocked.Or(ref _state, CallerParked) & Inside) != 0)
+        if ((Interlocked.Or(ref _words.State, CallerParked) & Inside) != 0)
             _callerWake.Wait();
     }
 
@@ -202,7 +205,7 @@ public sealed unsafe class CpuCompute : IDisposable
             if (TryEnter(ref done))
             {
                 ExecuteGuarded();
-                long state = Interlocked.Decrement(ref _state);
+                long state = Interlocked.Decrement(ref _words.State);
                 if ((state & CallerParked) != 0 && (state & Inside) == 0)
                     _callerWake.Release();
                 continue;
@@ -219,10 +222,10 @@ public sealed unsafe class CpuCompute : IDisposable
     {
         while (true)
         {
-            long state = Volatile.Read(ref _state);
+            long state = Volatile.Read(ref _words.State);
             if ((state & Open) == 0 || state >> NumberShift == done)
                 return false;
-            if (Interlocked.CompareExchange(ref _state, state + 1, state) != state)
+            if (Interlocked.CompareExchange(ref _words.State, state + 1, state) != state)
                 continue;
             done = state >> NumberShift;
             return true;
@@ -235,7 +238,7 @@ public sealed unsafe class CpuCompute : IDisposable
         {
             if (HasRun(done) || _disposed)
                 return true;
-            Thread.SpinWait(20);
+            Thread.SpinWait(1);
         }
 
         return false;
@@ -245,14 +248,28 @@ public sealed unsafe class CpuCompute : IDisposable
     {
         // A run published before this increment is seen by the check below, one published after it sees the increment. A
         // worker that turns back here leaves its count behind: the cost is one idle wake-up later.
-        Interlocked.Increment(ref _parked);
+        Interlocked.Increment(ref _words.Parked);
         if (!HasRun(done) && !_disposed)
             _wake.Wait();
     }
 
     private bool HasRun(long done)
     {
-        long state = Volatile.Read(ref _state);
+        long state = Volatile.Read(ref _words.State);
         return (state & Open) != 0 && state >> NumberShift != done;
+    }
+
+    /// <summary>What threads write while others spin: each on a cache line pair of its own.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 512)]
+    private struct SharedWords
+    {
+        [FieldOffset(128)]
+        public long State;
+
+        [FieldOffset(256)]
+        public int NextPart;
+
+        [FieldOffset(384)]
+        public int Parked;
     }
 }

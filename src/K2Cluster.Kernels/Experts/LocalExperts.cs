@@ -11,7 +11,8 @@ namespace K2Cluster.Kernels.Experts;
 /// </summary>
 public sealed class LocalExperts : IExperts, IDisposable
 {
-    private readonly Lock _gate = new();
+    // Neither a Lock nor events of the slim kind: both make objects at their first wait, on the trunk's thread.
+    private readonly object _gate = new();
     private readonly IExpertDevice _device;
     private readonly bool _ownsDevice;
     private readonly ExpertWork _work;
@@ -111,7 +112,7 @@ public sealed class LocalExperts : IExperts, IDisposable
                 ?? throw new InvalidOperationException($"Ticket {ticket.Number} is not outstanding: each is collected once.");
         }
 
-        if (!slot.Done.Wait(_collectTimeout))
+        if (!slot.Done.WaitOne(_collectTimeout))
             throw new TimeoutException($"The expert device {_device.Description.Name} did not answer within {_collectTimeout}.");
         lock (_gate)
             slot.Batch = null;
@@ -210,7 +211,7 @@ public sealed class LocalExperts : IExperts, IDisposable
 
     private sealed class Slot
     {
-        public ManualResetEventSlim Done { get; } = new(false);
+        public ManualResetEvent Done { get; } = new(false);
 
         /// <summary>The batch of an outstanding ticket; null when the slot is free.</summary>
         public ExpertBatch? Batch { get; set; }

@@ -103,6 +103,50 @@ public sealed class CpuComputeTests
     }
 
     [Fact]
+    public void A_run_allocates_nothing_even_where_worker_and_caller_park_for_the_first_time()
+    {
+        // Of the first pool, code is compiled; each pool parks for the first time.
+        for (int pool = 0; pool < 3; pool++)
+        {
+            using CpuCompute compute = new(2, CpuPath.Portable);
+            int[] begun = new int[2];
+            Until(() => compute.Parked == 1);
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            compute.Run(new Park(Thread.CurrentThread, begun), 2);
+            long after = GC.GetAllocatedBytesForCurrentThread();
+            Assert.Equal(pool > 0 ? before : after, after);
+            Assert.Equal([1, 1], begun);
+        }
+    }
+
+    [Fact]
+    public async Task A_run_that_first_waits_for_another_callers_allocates_nothing()
+    {
+        for (int pool = 0; pool < 3; pool++)
+        {
+            using CpuCompute compute = new(2, CpuPath.Portable);
+            using CpuCompute other = new(2, CpuPath.Portable);
+            using Barrier inside = new(3);
+            int[] counts = new int[4];
+            long allocated = -1;
+            Thread second = new(() =>
+            {
+                other.Run(new Count(new int[4]), 4); // what a thread itself costs once
+                long before = GC.GetAllocatedBytesForCurrentThread();
+                compute.Run(new Count(counts), 4);
+                allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+            });
+            Task first = Task.Factory.StartNew(() => compute.Run(new Hold(inside, second), 2), TaskCreationOptions.LongRunning);
+            Assert.True(inside.SignalAndWait(TimeSpan.FromSeconds(60)));
+            second.Start();
+            await first;
+            second.Join();
+            Assert.Equal([1, 1, 1, 1], counts);
+            Assert.Equal(0, pool > 0 ? allocated : 0);
+        }
+    }
+
+    [Fact]
     public void The_lanes_are_those_of_the_path()
     {
         foreach (CpuPath path in Samples.Paths)
@@ -136,6 +180,41 @@ public sealed class CpuComputeTests
         Assert.Throws<PlatformNotSupportedException>(() => new CpuCompute(1, (CpuPath)99));
         Assert.True(CpuPaths.IsSupported(CpuPaths.Best));
         Assert.True(CpuPaths.IsSupported(CpuPath.Portable));
+    }
+
+    private static void Until(Func<bool> condition)
+    {
+        long start = Environment.TickCount64;
+        while (!condition())
+        {
+            Assert.True(Environment.TickCount64 - start < 60_000, "This did not come about in a minute.");
+            Thread.Yield();
+        }
+    }
+
+    /// <summary>The caller's part waits for the worker's to begin, the worker's until the caller waits in the system.</summary>
+    private readonly struct Park(Thread caller, int[] begun) : ICpuWork
+    {
+        public void Part<TLanes>(int part)
+            where TLanes : struct, ILanes<TLanes>
+        {
+            bool isCaller = Thread.CurrentThread == caller;
+            Volatile.Write(ref begun[isCaller ? 0 : 1], 1);
+            while (isCaller ? Volatile.Read(ref begun[1]) == 0 : (caller.ThreadState & ThreadState.WaitSleepJoin) == 0)
+                Thread.Yield();
+        }
+    }
+
+    /// <summary>Holds the pool until the other caller waits in the system.</summary>
+    private readonly struct Hold(Barrier inside, Thread other) : ICpuWork
+    {
+        public void Part<TLanes>(int part)
+            where TLanes : struct, ILanes<TLanes>
+        {
+            Assert.True(inside.SignalAndWait(TimeSpan.FromSeconds(60)));
+            while ((other.ThreadState & ThreadState.WaitSleepJoin) == 0)
+                Thread.Yield();
+        }
     }
 
     private readonly struct Count(int[] counts) : ICpuWork
