@@ -66,6 +66,13 @@ public sealed class CpuTrunk : ITrunk
 
     internal KvMemory Memory { get; }
 
+    /// <summary>Measures the steps that are run while it is set.</summary>
+    internal StepTimes? Times
+    {
+        get => _step.Times;
+        set => _step.Times = value;
+    }
+
     /// <summary>Checks and loads the trunk's part of a checkpoint.</summary>
     /// <param name="config">The model.</param>
     /// <param name="source">Its weights; needed for the load only.</param>
@@ -125,11 +132,13 @@ public sealed class CpuTrunk : ITrunk
         if (layers.First > 0 && _step.Count != batch.Rows)
             throw new InvalidOperationException($"The batch has {batch.Rows} rows, the trunk holds {_step.Count}: run the layers before {layers.First}, or write the rows.");
 
+        _step.Times?.Start();
         result.Reset(batch.Sequences.Count, layers.Last == LayerCount ? CountLogits(batch) : 0, VocabularySize, goOn: layers.First > 0);
         _step.Prepare(batch, result);
         if (layers.First == 0)
             Embed(batch);
         Cut(batch.Rows);
+        _step.Times?.Mark(StepPhase.Rest);
         try
         {
             RunLayers(batch, layers, result);
@@ -143,6 +152,7 @@ public sealed class CpuTrunk : ITrunk
 
         if (layers.Last == LayerCount)
             Head(batch, result);
+        _step.Times?.Mark(StepPhase.Head);
     }
 
     /// <inheritdoc/>

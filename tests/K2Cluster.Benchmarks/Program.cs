@@ -12,6 +12,12 @@ if (args is ["cpu-time"])
     return;
 }
 
+if (args is ["step-profile", .. string[] scenarios])
+{
+    StepProfile.Print(scenarios);
+    return;
+}
+
 // In this process: a generated project would not inherit the repository's package versions.
 IConfig config = ManualConfig.Create(DefaultConfig.Instance)
     .AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance).WithWarmupCount(3).WithIterationCount(9))

@@ -73,11 +73,14 @@ internal sealed unsafe class LatentAttention : IDisposable
 
         _compute.RunRows(new RotaryWork(_config, _memory, layer, step, firstRow, _kvDown, _queries, _latentQueries), count, _queries.Width);
         MultiplyHeads(attention.KeyUp, _queries.Row(0), _config.QkHeadDim, _queries.Width, _latentQueries.Row(0), _memory.TokenWidth, _latentQueries.Width, count);
+        step.Times?.Mark(StepPhase.Projections);
         Attend(layer, step, firstRow, count);
+        step.Times?.Mark(StepPhase.Attention);
         MultiplyHeads(attention.ValueUp, _latentOutputs.Row(0), _memory.LatentWidth, _latentOutputs.Width, _values.Row(0), _config.ValueHeadDim, _values.Width, count);
 
         attention.Output.Multiply(_compute, _values, _output, count);
         _compute.RunRows(new AddWork(_output.Row(0), hidden, hiddenSize), count, hiddenSize);
+        step.Times?.Mark(StepPhase.Projections);
     }
 
     public void Dispose()

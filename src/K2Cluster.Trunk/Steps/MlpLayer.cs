@@ -53,10 +53,12 @@ internal sealed unsafe class MlpLayer : IDisposable
 
         if (weights.Router is not null)
             Submit(layer, step, microBatch);
+        step.Times?.Mark(StepPhase.Router);
         for (int first = microBatch.FirstRow; first < microBatch.EndRow; first += RowBlock.Rows)
             _mlp.Run(weights.Mlp, _normed, _output, first, Math.Min(RowBlock.Rows, microBatch.EndRow - first));
         if (weights.Router is null)
             _compute.RunRows(new AddWork(_output.Row(microBatch.FirstRow), step.Hidden.Row(microBatch.FirstRow), hidden), microBatch.Count, hidden);
+        step.Times?.Mark(StepPhase.Mlp);
     }
 
     /// <summary>Waits for the micro-batch's experts, if any are in flight, and adds them to the rows.</summary>
@@ -80,6 +82,7 @@ internal sealed unsafe class MlpLayer : IDisposable
         }
 
         _compute.RunRows(new CombineWork(step, microBatch, _expertWeights, _output), microBatch.Experts.Rows, _config.HiddenSize * _config.ExpertsPerToken);
+        step.Times?.Mark(StepPhase.Experts);
     }
 
     public void Dispose()

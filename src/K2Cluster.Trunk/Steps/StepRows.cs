@@ -47,6 +47,9 @@ internal sealed class StepRows : IDisposable
     /// <summary>At least the batch's page table; grows to the longest seen.</summary>
     public int[] PageTable { get; private set; } = [];
 
+    /// <summary>Null unless a benchmark asks.</summary>
+    public StepTimes? Times { get; set; }
+
     public float SoftmaxScale => _rotary.SoftmaxScale;
 
     /// <summary>Takes over what a checked batch says. A sequence that is not Done in <paramref name="result"/> stays out.</summary>
