@@ -5,81 +5,182 @@ using K2Cluster.Kernels.Numerics;
 namespace K2Cluster.Engine.Sampling;
 
 /// <summary>
-/// Chooses the next token of a sequence. Which one follows from the logits, the parameters and the tokens so far, bit for
-/// bit: weights are FP32 by our own exp, every sum runs in FP64 in a stated order, ties have an order. Used by one thread.
+/// Chooses the next token of a sequence. Which one follows from the logits, the request and the tokens so far, bit for bit and
+/// on every instruction set: weights are FP32 by our own exp, every sum runs in a stated order, ties have an order. The order
+/// of the steps is that of <see cref="SamplingParameters"/>. Used by one thread; allocates only what
+/// <see cref="TokenLogprobs"/> are.
 /// </summary>
-/// <remarks>At K2's vocabulary of 163,840 a draw takes 1 to 3 ms on one core, whatever the distribution.</remarks>
 internal sealed class Sampler(int vocabularySize)
 {
-    private const int MaxDigit = 11;
+    /// <summary>Nearer to 1, rounding decides what the tail weighs: all weights above 0 are then looked at.</summary>
+    private const float NearlyAll = 1 - 1e-5f;
+
     private static readonly CpuPath Path = CpuPaths.Best;
 
+    private readonly LogitBlocks _blocks = new(vocabularySize);
+    private readonly TopSet _top = new();
+    private readonly float[] _sums = new float[LogitBlocks.Count(vocabularySize)];
+
+    // A row's weights by id; or those of the tokens in _ids, in the same order.
     private readonly float[] _weights = new float[vocabularySize];
-    private readonly double[] _sums = new double[1 << MaxDigit];
+    private readonly int[] _ids = new int[vocabularySize];
+
+    private float[] _raw = [];
 
     /// <param name="sequence">The tokens so far; the draw's position is that of the token to be chosen.</param>
-    /// <param name="logits">[vocabulary]; overwritten by the request's processor.</param>
+    /// <param name="logits">[vocabulary]; changed as the request asks.</param>
+    /// <param name="logprobs">Null unless the request asks for them.</param>
     /// <exception cref="SamplingException">A logit is not a number or positive infinity, or none is above negative infinity.</exception>
-    public int Sample(Sequence sequence, Span<float> logits)
+    public int Sample(Sequence sequence, Span<float> logits, out TokenLogprobs? logprobs)
     {
         GenerationRequest request = sequence.Request;
-        request.LogitsProcessor?.Apply(sequence.Tokens, sequence.PromptLength, logits);
         SamplingParameters parameters = request.Sampling;
-        int best = Highest(logits);
-        return parameters.Temperature == 0
-            ? best
-            : Draw(logits, logits[best], parameters, Philox.Uniform(parameters.Seed, request.Choice, sequence.Tokens.Length));
-    }
-
-    /// <summary>The lowest id among the highest logits.</summary>
-    public static int Highest(ReadOnlySpan<float> logits)
-    {
-        int best = -1;
-        float highest = float.NegativeInfinity;
-        for (int id = 0; id < logits.Length; id++)
+        ReadOnlySpan<int> tokens = sequence.Tokens;
+        ReadOnlySpan<float> raw = logits;
+        bool changed = sequence.Sampling.Changes(tokens.Length);
+        if (changed)
         {
-            // Written so that NaN enters.
-            if (!(logits[id] <= highest))
-            {
-                if (!(logits[id] < float.PositiveInfinity))
-                    throw new SamplingException($"The logit of token {id} is {logits[id]}.");
-                highest = logits[id];
-                best = id;
-            }
+            if (parameters.TopLogprobs is not null)
+                raw = Kept(logits);
+            sequence.Sampling.Apply(tokens, logits);
         }
 
-        return best >= 0 ? best : throw new SamplingException("No token is allowed: every logit is negative infinity.");
+        double uniform = parameters.Temperature == 0 ? 0 : Philox.Uniform(parameters.Seed, request.Choice, tokens.Length);
+        int token = Choose(logits, parameters, uniform);
+        logprobs = null;
+        if (parameters.TopLogprobs is { } count)
+        {
+            if (changed)
+                _blocks.Read(raw);
+            logprobs = Logprobs(raw, token, count);
+        }
+
+        return token;
     }
 
     /// <summary>
-    /// Weights are exp((logit - highest) / temperature); those outside the top-p set become 0; the token is the first, in the
-    /// order of ids, at which the running sum passes <paramref name="uniform"/> times the whole sum.
+    /// With temperature 0 the lowest id of the highest logits. Else weights are exp((logit - highest) / temperature); of the
+    /// tokens that top-k, min-p and top-p leave, the one is taken, in the order of ids, at which the running sum of weights
+    /// passes <paramref name="uniform"/> times their whole sum.
     /// </summary>
-    /// <param name="logits">[vocabulary], none NaN or positive infinity.</param>
-    /// <param name="highest">The highest of them, finite.</param>
-    /// <param name="parameters">Temperature above 0.</param>
+    /// <param name="logits">[vocabulary].</param>
+    /// <param name="parameters">Temperature, top-k, min-p and top-p.</param>
     /// <param name="uniform">In [0, 1).</param>
-    public int Draw(ReadOnlySpan<float> logits, float highest, SamplingParameters parameters, double uniform)
+    /// <exception cref="SamplingException">As <see cref="Sample"/>.</exception>
+    public int Choose(ReadOnlySpan<float> logits, SamplingParameters parameters, double uniform)
     {
-        Span<float> weights = _weights.AsSpan(0, logits.Length);
-        for (int id = 0; id < logits.Length; id++)
-            weights[id] = (logits[id] - highest) / parameters.Temperature;
-        VectorMath.Exp(Path, weights, weights);
-        double sum = 0;
-        foreach (float weight in weights)
-            sum += weight;
-        if (parameters.TopP < 1)
-            sum = KeepTop(weights, parameters.TopP, sum);
-
-        double target = uniform * sum;
-        double reached = 0;
-        int last = 0;
-        for (int id = 0; id < weights.Length; id++)
+        _blocks.Read(logits);
+        if (parameters.Temperature == 0 || parameters.TopK == 1)
+            return _blocks.First(logits);
+        bool few = (parameters.TopK > 0 && parameters.TopK < logits.Length) || parameters.MinP > 0;
+        int count;
+        double sum;
+        if (few)
         {
-            if (weights[id] == 0)
+            count = KeepFew(logits, parameters);
+            sum = Sum(count);
+        }
+        else
+        {
+            sum = WeighAll(logits, parameters.Temperature);
+            if (parameters.TopP >= 1)
+                return DrawFromAll(logits.Length, uniform * sum);
+            count = KeepHeavy(logits.Length, parameters.TopP, sum);
+        }
+
+        if (parameters.TopP < 1)
+        {
+            count = _top.Keep<TopSet.BySum>(_ids.AsSpan(0, count), _weights.AsSpan(0, count), parameters.TopP * sum);
+            sum = Sum(count);
+        }
+
+        return _ids[Reach(_weights.AsSpan(0, count), 0, uniform * sum)];
+    }
+
+    /// <summary>The tokens that top-k and min-p leave, and their weights. Of the others, no more is asked than whether they are lower.</summary>
+    private int KeepFew(ReadOnlySpan<float> logits, SamplingParameters parameters)
+    {
+        float least = parameters.TopK > 0 ? _blocks.Bound(parameters.TopK) : float.MinValue;
+        if (parameters.MinP > 0)
+        {
+            // A little lower than the lowest that may stay: the weights then decide.
+            double bound = _blocks.Highest + (parameters.Temperature * (ReproducibleMath.Log(parameters.MinP) - 0.01)) - (1e-6 * Math.Abs(_blocks.Highest));
+            least = MathF.Max(least, (float)Math.Max(float.MinValue, bound));
+        }
+
+        int count = _blocks.Collect(logits, least, _ids);
+        for (int i = 0; i < count; i++)
+            _weights[i] = logits[_ids[i]];
+        if (parameters.TopK > 0 && count > parameters.TopK)
+            count = _top.Keep<TopSet.ByCount>(_ids.AsSpan(0, count), _weights.AsSpan(0, count), parameters.TopK);
+        Span<float> weights = _weights.AsSpan(0, count);
+        VectorMath.ExpBlockSums(Path, weights, _blocks.Highest, parameters.Temperature, weights, LogitBlocks.Length, _sums.AsSpan(0, LogitBlocks.Count(count)));
+        int kept = 0;
+        for (int i = 0; i < count; i++)
+        {
+            if (weights[i] >= parameters.MinP)
+            {
+                _ids[kept] = _ids[i];
+                weights[kept++] = weights[i];
+            }
+        }
+
+        return kept;
+    }
+
+    /// <summary>Sets the weights of all tokens; returns their sum: FP32 within a block, FP64 over the blocks in their order.</summary>
+    private double WeighAll(ReadOnlySpan<float> logits, float temperature)
+    {
+        VectorMath.ExpBlockSums(Path, logits, _blocks.Highest, temperature, _weights.AsSpan(0, logits.Length), LogitBlocks.Length, _sums);
+        double sum = 0;
+        foreach (float block in _sums)
+            sum += block;
+        return sum;
+    }
+
+    /// <summary>Of all weights, keeps those without which the others would still reach top-p, the lighter ones left out together.</summary>
+    private int KeepHeavy(int length, float topP, double sum)
+    {
+        // All that are lighter than this weigh, together, at most half of what top-p may leave out.
+        float least = topP < NearlyAll ? (float)((1 - (double)topP) * sum / length / 2) : 0;
+        int count = LogitBlocks.Append(_weights.AsSpan(0, length), 0, MathF.Max(least, float.Epsilon), _ids, 0);
+        for (int i = 0; i < count; i++)
+            _weights[i] = _weights[_ids[i]];
+        return count;
+    }
+
+    private int DrawFromAll(int length, double target)
+    {
+        double reached = 0;
+        int block = 0;
+        int last = 0;
+        for (; block < _sums.Length; block++)
+        {
+            if (_sums[block] == 0)
                 continue;
-            reached += weights[id];
-            last = id;
+            last = block;
+            if (reached + _sums[block] > target)
+                break;
+            reached += _sums[block];
+        }
+
+        // Rounding may leave the target beyond the last block.
+        if (block == _sums.Length)
+            reached -= _sums[last];
+        int first = last * LogitBlocks.Length;
+        return first + Reach(_weights.AsSpan(first, Math.Min(LogitBlocks.Length, length - first)), reached, target);
+    }
+
+    /// <summary>The index at which the running sum, from <paramref name="reached"/> on, passes the target; else that of the last weight above 0.</summary>
+    private static int Reach(ReadOnlySpan<float> weights, double reached, double target)
+    {
+        int last = 0;
+        for (int i = 0; i < weights.Length; i++)
+        {
+            if (weights[i] == 0)
+                continue;
+            reached += weights[i];
+            last = i;
             if (reached > target)
                 break;
         }
@@ -87,55 +188,46 @@ internal sealed class Sampler(int vocabularySize)
         return last;
     }
 
-    /// <summary>
-    /// Zeroes all weights but the smallest set, taken by weight from the highest and by id from the lowest, whose sum reaches
-    /// <paramref name="topP"/> of <paramref name="sum"/>. Returns the sum of the set, in the order of ids.
-    /// </summary>
-    /// <remarks>
-    /// No sort: that takes tens of ms where 163,840 weights are nearly equal, and everyone waits. Weights are not negative, so
-    /// they are ordered as their bits are: three digits, each found by the sums of the weights that share the digits before
-    /// it, lead to the weight at which the set ends. A digit's sum runs in the order of ids, the sum over digits from the
-    /// highest down.
-    /// </remarks>
-    private double KeepTop(Span<float> weights, double topP, double sum)
+    private double Sum(int count)
     {
-        double target = topP * sum;
-        double above = 0;
-        uint prefix = 0;
-        int prefixShift = 31;
-        foreach (int width in (ReadOnlySpan<int>)[MaxDigit, 10, 10])
-        {
-            int shift = prefixShift - width;
-            _sums.AsSpan().Clear();
-            foreach (float weight in weights)
-            {
-                uint bits = BitConverter.SingleToUInt32Bits(weight);
-                if (bits >> prefixShift == prefix)
-                    _sums[(bits >> shift) & ((1u << width) - 1)] += weight;
-            }
+        double sum = 0;
+        for (int i = 0; i < count; i++)
+            sum += _weights[i];
+        return sum;
+    }
 
-            uint digit = (1u << width) - 1;
-            while (digit > 0 && above + _sums[digit] < target)
-                above += _sums[digit--];
-            prefix = (prefix << width) | digit;
-            prefixShift = shift;
+    private ReadOnlySpan<float> Kept(ReadOnlySpan<float> logits)
+    {
+        if (_raw.Length < logits.Length)
+            _raw = new float[logits.Length];
+        logits.CopyTo(_raw);
+        return _raw.AsSpan(0, logits.Length);
+    }
+
+    private TokenLogprobs Logprobs(ReadOnlySpan<float> raw, int token, int count)
+    {
+        double whole = _blocks.Highest + ReproducibleMath.Log(WeighAll(raw, 1));
+        TokenLogprob[] top = [];
+        if (count > 0)
+        {
+            int found = _blocks.Collect(raw, _blocks.Bound(count), _ids);
+            for (int i = 0; i < found; i++)
+                _weights[i] = raw[_ids[i]];
+            found = _top.Keep<TopSet.ByCount>(_ids.AsSpan(0, found), _weights.AsSpan(0, found), count);
+            top = new TokenLogprob[found];
+            for (int i = 0; i < found; i++)
+                Insert(top.AsSpan(0, i + 1), new TokenLogprob(_ids[i], (float)(_weights[i] - whole)));
         }
 
-        float lowest = BitConverter.UInt32BitsToSingle(prefix);
-        double kept = 0;
-        foreach (ref float weight in weights)
-        {
-            if (weight < lowest || (weight == lowest && above >= target))
-            {
-                weight = 0;
-                continue;
-            }
+        return new TokenLogprobs((float)(raw[token] - whole), top);
+    }
 
-            if (weight == lowest)
-                above += weight;
-            kept += weight;
-        }
-
-        return kept;
+    /// <summary>Puts a token, whose id is above all before it, in its place among those that are sorted.</summary>
+    private static void Insert(Span<TokenLogprob> sorted, TokenLogprob added)
+    {
+        int i = sorted.Length - 1;
+        for (; i > 0 && sorted[i - 1].Logprob < added.Logprob; i--)
+            sorted[i] = sorted[i - 1];
+        sorted[i] = added;
     }
 }

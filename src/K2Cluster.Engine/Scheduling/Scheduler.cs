@@ -188,9 +188,10 @@ internal sealed class Scheduler(PagePool pages, Sampler sampler, EngineOptions o
         if (logits.IsEmpty)
             return;
         int token;
+        TokenLogprobs? logprobs;
         try
         {
-            token = sampler.Sample(sequence, logits);
+            token = sampler.Sample(sequence, logits, out logprobs);
         }
         catch (Exception error)
         {
@@ -199,7 +200,7 @@ internal sealed class Scheduler(PagePool pages, Sampler sampler, EngineOptions o
         }
 
         CompletionTokens++;
-        if (sequence.Append(token) is not null)
+        if (sequence.Append(token, logprobs) is not null)
             End(sequence, null);
     }
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Threading.Channels;
+using K2Cluster.Engine.Sampling;
 using K2Cluster.Trunk;
 
 namespace K2Cluster.Engine.Scheduling;
@@ -29,11 +30,14 @@ internal sealed class Sequence
         _tokens = new List<int>(PromptLength + Math.Min(maxTokens, 256));
         _tokens.AddRange(request.Prompt.Span);
         _stopTokens = [.. request.StopTokens];
+        Sampling = new SamplingState(request);
         // Never full: a reader that lags or went away does not hold up the loop.
         _output = Channel.CreateBounded<GeneratedToken>(new BoundedChannelOptions(maxTokens) { SingleReader = true, SingleWriter = true });
     }
 
     public GenerationRequest Request { get; }
+
+    public SamplingState Sampling { get; }
 
     public int PromptLength { get; }
 
@@ -84,13 +88,13 @@ internal sealed class Sequence
     public void Cancel() => _cancelled = true;
 
     /// <summary>Appends a token and hands it to the reader; returns why it is the last, or null when it is not.</summary>
-    public FinishReason? Append(int token)
+    public FinishReason? Append(int token, TokenLogprobs? logprobs = null)
     {
         _tokens.Add(token);
         FinishReason? finish = _stopTokens.AsSpan().Contains(token) ? FinishReason.Stop
             : _tokens.Count - PromptLength == MaxTokens ? FinishReason.Length
             : null;
-        _output.Writer.TryWrite(new GeneratedToken(token, finish));
+        _output.Writer.TryWrite(new GeneratedToken(token, finish) { Logprobs = logprobs });
         return finish;
     }
 

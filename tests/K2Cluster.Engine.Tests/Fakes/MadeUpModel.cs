@@ -30,9 +30,9 @@ internal static class MadeUpModel
             foreach (int token in sequence.Tokens)
                 hash = Extend(hash, token);
             Logits(hash, logits);
-            int next = sampler.Sample(sequence, logits);
-            finish = sequence.Append(next);
-            answer.Add(new GeneratedToken(next, finish));
+            int next = sampler.Sample(sequence, logits, out TokenLogprobs? logprobs);
+            finish = sequence.Append(next, logprobs);
+            answer.Add(new GeneratedToken(next, finish) { Logprobs = logprobs });
         }
 
         return answer;

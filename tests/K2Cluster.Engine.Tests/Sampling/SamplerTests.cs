@@ -51,7 +51,7 @@ public sealed class SamplerTests
         int[] counts = new int[logits.Length];
         Sampler sampler = new(logits.Length);
         for (int position = 1; position <= Draws; position++)
-            counts[sampler.Draw(logits, logits.Max(), new SamplingParameters(temperature, topP), Philox.Uniform(11, 0, position))]++;
+            counts[sampler.Choose(logits, new SamplingParameters(temperature, topP), Philox.Uniform(11, 0, position))]++;
 
         double chiSquare = 0;
         for (int id = 0; id < logits.Length; id++)
@@ -102,12 +102,11 @@ public sealed class SamplerTests
             float[] logits = [.. Enumerable.Range(0, 1000).Select(_ => MathF.Round(random.NextSingle() * spread, 1))];
             SamplingParameters parameters = new(Temperature: 0.3f + random.NextSingle(), TopP: 0.01f + (random.NextSingle() * 0.98f));
             double[] expected = Probabilities(logits, parameters.Temperature, parameters.TopP);
-            float highest = logits.Max();
             for (int i = 0; i < 20; i++)
-                Assert.NotEqual(0, expected[sampler.Draw(logits, highest, parameters, i / 20.0)]);
+                Assert.NotEqual(0, expected[sampler.Choose(logits, parameters, i / 20.0)]);
             int last = Array.FindLastIndex(expected, probability => probability > 0);
-            Assert.Equal(last, sampler.Draw(logits, highest, parameters, 1 - Math.ScaleB(1, -53)));
-            Assert.Equal(Array.FindIndex(expected, probability => probability > 0), sampler.Draw(logits, highest, parameters, 0));
+            Assert.Equal(last, sampler.Choose(logits, parameters, 1 - Math.ScaleB(1, -53)));
+            Assert.Equal(Array.FindIndex(expected, probability => probability > 0), sampler.Choose(logits, parameters, 0));
         }
     }
 
@@ -138,7 +137,7 @@ public sealed class SamplerTests
     private static int Sample(float[] logits, SamplingParameters parameters, int position = 1)
     {
         GenerationRequest request = new() { Id = "s", Prompt = new int[position], MaxTokens = 1, Sampling = parameters };
-        return new Sampler(logits.Length).Sample(new Sequence(request, 1, TimeSpan.MaxValue), [.. logits]);
+        return new Sampler(logits.Length).Sample(new Sequence(request, 1, TimeSpan.MaxValue), [.. logits], out _);
     }
 
     /// <summary>The tokens that some draw gives, in order: each has here more than 1/2000 of the probability.</summary>
@@ -147,7 +146,7 @@ public sealed class SamplerTests
         Sampler sampler = new(logits.Length);
         SortedSet<int> reached = [];
         for (int i = 0; i <= 2000; i++)
-            reached.Add(sampler.Draw(logits, logits.Max(), parameters, Math.Min(i / 2000.0, 1 - Math.ScaleB(1, -53))));
+            reached.Add(sampler.Choose(logits, parameters, Math.Min(i / 2000.0, 1 - Math.ScaleB(1, -53))));
         return [.. reached];
     }
 
