@@ -7,16 +7,29 @@ public sealed record EngineOptions
     public int MaxWaiting { get; init; } = 1024;
 
     /// <summary>
-    /// Requests that run at once, in as far as their pages fit. Never more than <see cref="StepTokens"/>: each has a row in
+    /// Requests that run at once, in as far as their KV pages fit. Never more than <see cref="StepTokens"/>: each has a row in
     /// every step. Default 256.
     /// </summary>
     public int MaxRunning { get; init; } = 256;
 
-    /// <summary>
-    /// Rows of a step, cut to the trunk's MaxRows. More reads prompts faster; fewer gives running requests their next token
-    /// sooner while a prompt is read. Default 512.
-    /// </summary>
+    /// <summary>Rows of a step, cut to the trunk's MaxRows. More reads prompts faster. Default 512.</summary>
     public int StepTokens { get; init; } = 512;
+
+    /// <summary>
+    /// Rows of prompts in a step that has decodes as well: what a decode waits for, at most, between two tokens. Fewer gives
+    /// running requests their next token sooner; more reads prompts faster. Default 256.
+    /// </summary>
+    public int PrefillChunkTokens { get; init; } = 256;
+
+    /// <summary>Whether full KV pages are kept and shared by requests that begin with the same tokens. Default true.</summary>
+    public bool PrefixCache { get; init; } = true;
+
+    /// <summary>
+    /// Most tokens of a request that a step may draft from its own text and verify, up to 16; 0, the default, for none. The
+    /// answers are the same. It gains where answers repeat their prompt (edits, code, quotes), and rows cost little because
+    /// few requests run at once.
+    /// </summary>
+    public int DraftTokens { get; init; }
 
     /// <summary>How long a sequence whose experts are unavailable waits for its first replay; doubles with each. Default 10 ms.</summary>
     public TimeSpan RetryDelay { get; init; } = TimeSpan.FromMilliseconds(10);
@@ -36,6 +49,9 @@ public sealed record EngineOptions
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxWaiting);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxRunning);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(StepTokens);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(PrefillChunkTokens);
+        ArgumentOutOfRangeException.ThrowIfNegative(DraftTokens);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(DraftTokens, 16);
         ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(RetryDelay, TimeSpan.Zero);
         ArgumentOutOfRangeException.ThrowIfLessThan(MaxRetryDelay, RetryDelay);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(MaxRetryDelay, TimeSpan.FromMinutes(1));

@@ -11,7 +11,7 @@ namespace K2Cluster.Engine;
 /// Runs the trunk for all requests together, step by step, on a thread of its own. The trunk stays the caller's to dispose,
 /// after the engine. (Not called Engine: in our other rooms that name means this namespace.)
 /// </summary>
-public sealed class GenerationEngine : IEngine, IAsyncDisposable
+public sealed class GenerationEngine : IEngine, IEngineCounts, IAsyncDisposable
 {
     /// <summary>How long disposal waits for a step in progress, beyond the grace.</summary>
     private static readonly TimeSpan StepLimit = TimeSpan.FromSeconds(60);
@@ -31,6 +31,8 @@ public sealed class GenerationEngine : IEngine, IAsyncDisposable
     private readonly CompletionRate _rate = new();
     private readonly TrunkBatch _batch = new();
     private readonly TrunkResult _result = new();
+    private readonly StepTelemetry _telemetry;
+    private readonly IDisposable _observation;
     private readonly ITimer _timer;
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -56,10 +58,12 @@ public sealed class GenerationEngine : IEngine, IAsyncDisposable
         _time = time ?? TimeProvider.System;
         _start = _time.GetTimestamp();
         _layers = new LayerRange(0, trunk.LayerCount);
-        Pages = new PagePool(trunk.PageCount);
+        Pages = new KvPages(trunk.PageCount, _options.PrefixCache);
         _limits = new RequestLimits(trunk, _options);
         _scheduler = new Scheduler(Pages, new Sampler(trunk.VocabularySize), _options);
+        _telemetry = new StepTelemetry(_scheduler);
         _timer = _time.CreateTimer(static engine => ((GenerationEngine)engine!).Wake(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _observation = K2Telemetry.Observe(this);
         // Unsafe: the loop must not inherit the trace of whoever made the engine.
         new Thread(Run) { Name = "k2-engine", IsBackground = true }.UnsafeStart();
     }
@@ -73,14 +77,25 @@ public sealed class GenerationEngine : IEngine, IAsyncDisposable
     /// <summary>Ends when the loop has: after disposal, or with an error that only a fault of the engine itself can raise.</summary>
     public Task Completion => _completion.Task;
 
-    internal PagePool Pages { get; }
+    int IEngineCounts.WaitingRequests => Volatile.Read(ref _waiting);
+
+    int IEngineCounts.RunningRequests => _scheduler.Running;
+
+    int IEngineCounts.UsedPages => Pages.Count - Pages.Available;
+
+    int IEngineCounts.CachedPages => Pages.Cached;
+
+    int IEngineCounts.FreePages => Pages.Free;
+
+    internal KvPages Pages { get; }
 
     private TimeSpan Now => _time.GetElapsedTime(_start);
 
     /// <inheritdoc/>
     public IAsyncEnumerable<GeneratedToken> GenerateAsync(GenerationRequest request, CancellationToken cancellationToken = default)
     {
-        Sequence sequence = new(request, _limits.Check(request), Now + request.TimeLimit) { Trace = Activity.Current?.Context ?? default };
+        int drafts = Math.Min(request.DraftTokens ?? _options.DraftTokens, _options.DraftTokens);
+        Sequence sequence = new(request, _limits.Check(request), Now + request.TimeLimit, drafts) { Trace = Activity.Current?.Context ?? default };
         // Before it is queued: from then on it belongs to the loop.
         sequence.Cancellation = cancellationToken.UnsafeRegister(state => Cancel((Sequence)state!), sequence);
         try
@@ -97,7 +112,7 @@ public sealed class GenerationEngine : IEngine, IAsyncDisposable
     }
 
     /// <summary>
-    /// Refuses new requests, ends the waiting ones, lets the running ones go on for <see cref="EngineOptions.StopGrace"/>, ends
+    /// Refuses new requests, ends those that have not begun, lets the others go on for <see cref="EngineOptions.StopGrace"/>, ends
     /// them and the thread.
     /// </summary>
     /// <exception cref="TimeoutException">The trunk did not come back from a step within a minute; it is still in use.</exception>
@@ -121,6 +136,7 @@ public sealed class GenerationEngine : IEngine, IAsyncDisposable
         }
         finally
         {
+            _observation.Dispose();
             await _timer.DisposeAsync().ConfigureAwait(false);
         }
     }
@@ -131,9 +147,11 @@ public sealed class GenerationEngine : IEngine, IAsyncDisposable
         {
             if (_closed)
                 throw new GenerationException(GenerationFailure.Stopped, $"Request '{sequence.Request.Id}' was refused: the engine is stopping.");
-            if (_waiting + _arrivals.Count >= _options.MaxWaiting)
+            int tooMany = _waiting + _arrivals.Count - _options.MaxWaiting + 1;
+            if (tooMany > 0)
             {
-                TimeSpan retryAfter = _rate.TimeToNext(Now);
+                // More than one where preempted requests came back to the queue: they go first.
+                TimeSpan retryAfter = _rate.TimeToNext(Now, tooMany);
                 throw new EngineBusyException($"{_options.MaxWaiting} requests are waiting, the most allowed; try again in {retryAfter.TotalSeconds:0.#} s.", retryAfter);
             }
 
@@ -226,7 +244,7 @@ public sealed class GenerationEngine : IEngine, IAsyncDisposable
         if (stopAt is not null)
         {
             _scheduler.Stop(running: stopAt <= now, GenerationFailure.Stopped, "The engine is stopping.");
-            if (_scheduler.Running == 0)
+            if (_scheduler.Running + _scheduler.Waiting == 0)
                 return false;
         }
 
@@ -257,8 +275,6 @@ public sealed class GenerationEngine : IEngine, IAsyncDisposable
     private void Step()
     {
         long started = _time.GetTimestamp();
-        long prompt = _scheduler.PromptTokens;
-        long completion = _scheduler.CompletionTokens;
         using (Activity? activity = StepActivity.Start(_scheduler.Step, _batch.Rows))
         {
             try
@@ -274,9 +290,7 @@ public sealed class GenerationEngine : IEngine, IAsyncDisposable
             }
         }
 
-        K2Telemetry.StepDuration.Record(_time.GetElapsedTime(started).TotalSeconds);
-        K2Telemetry.Tokens.Add(_scheduler.PromptTokens - prompt, new KeyValuePair<string, object?>("k2.token.type", "prompt"));
-        K2Telemetry.Tokens.Add(_scheduler.CompletionTokens - completion, new KeyValuePair<string, object?>("k2.token.type", "completion"));
+        _telemetry.Record(_time.GetElapsedTime(started));
     }
 
     /// <summary>Waits for news, or until the moment at which something is to be done; with neither, the engine is idle.</summary>

@@ -12,6 +12,15 @@ public sealed record GenerationRequest
     /// <summary>Most tokens to generate; at least 1. Cut to what the context leaves.</summary>
     public required int MaxTokens { get; init; }
 
+    /// <summary>
+    /// -10 to 10. The higher one gets a place and KV pages first; among equals, who came first. A lower one waits for as long as
+    /// higher ones take all the engine has: its time limit bounds that.
+    /// </summary>
+    public int Priority { get; init; }
+
+    /// <summary>Most tokens to draft for a step (<see cref="EngineOptions.DraftTokens"/>, which this cannot exceed); null for the engine's, 0 for none.</summary>
+    public int? DraftTokens { get; init; }
+
     public SamplingParameters Sampling { get; init; } = SamplingParameters.Greedy;
 
     /// <summary>Which of several answers to one prompt this is: part of the key of the random draws, so that they differ.</summary>

@@ -38,6 +38,14 @@ public static class K2Telemetry
 
     public static readonly Histogram<double> StepDuration = EngineMeter.CreateHistogram<double>("k2.step.duration", "s", "One step of the engine.", advice: Seconds());
 
+    /// <summary>Prompt tokens that were not computed because the prefix cache had them; not among <see cref="Tokens"/>.</summary>
+    public static readonly Counter<long> PrefixCacheHits = EngineMeter.CreateCounter<long>("k2.prefix_cache.hits", "{token}", "Prompt tokens taken from the prefix cache.");
+
+    public static readonly Counter<long> Preemptions = EngineMeter.CreateCounter<long>("k2.preemptions", "{preemption}", "Times a running request lost its KV pages to another and was computed again.");
+
+    /// <summary>Tokens of speculative decoding; tag: k2.token.outcome (drafted, accepted).</summary>
+    public static readonly Counter<long> SpeculatedTokens = EngineMeter.CreateCounter<long>("k2.speculation.tokens", "{token}", "Tokens drafted, and those of them that were the tokens chosen.");
+
     /// <summary>Expert calls; tags: k2.shard, k2.outcome (ok, unavailable, busy, not_held, wrong_incarnation, malformed).</summary>
     public static readonly Counter<long> Dispatches = ClusterMeter.CreateCounter<long>("k2.dispatches", "{call}", "Calls to shards, by shard and outcome.");
 
@@ -46,6 +54,20 @@ public static class K2Telemetry
     public static readonly Histogram<double> ForwardDuration = ShardMeter.CreateHistogram<double>("k2.shard.forward.duration", "s", "One forward call on a device.", advice: Seconds());
 
     private static readonly ConcurrentDictionary<IShardCounts, bool> Shards = new();
+
+    private static readonly ConcurrentDictionary<IEngineCounts, bool> Engines = new();
+
+    private static readonly ObservableUpDownCounter<int> EngineRequests = EngineMeter.CreateObservableUpDownCounter(
+        "k2.engine.requests",
+        () => Engines.Keys.SelectMany(engine => States("k2.request.state", ("waiting", engine.WaitingRequests), ("running", engine.RunningRequests))),
+        "{request}",
+        "Requests in the engine; tag: k2.request.state (waiting, running).");
+
+    private static readonly ObservableUpDownCounter<int> KvPages = EngineMeter.CreateObservableUpDownCounter(
+        "k2.kv.pages",
+        () => Engines.Keys.SelectMany(engine => States("k2.page.state", ("used", engine.UsedPages), ("cached", engine.CachedPages), ("free", engine.FreePages))),
+        "{page}",
+        "KV pages of 64 tokens; tag: k2.page.state (used, cached, free).");
 
     // Both are read when somebody collects: counting costs the shard one addition a row.
     private static readonly ObservableCounter<long> ExpertTokens = ShardMeter.CreateObservableCounter("k2.expert.tokens", () => Shards.Keys.SelectMany(shard => shard.ExpertTokens()), "{token}", "Rows that an expert computed; tags: k2.shard, k2.layer, k2.expert.");
@@ -59,6 +81,16 @@ public static class K2Telemetry
         return new Observation(shard);
     }
 
+    /// <summary>Exports an engine's counts until the result is disposed.</summary>
+    public static IDisposable Observe(IEngineCounts engine)
+    {
+        Engines.TryAdd(engine, true);
+        return new EngineObservation(engine);
+    }
+
+    private static IEnumerable<Measurement<int>> States(string tag, params (string State, int Count)[] states) =>
+        states.Select(entry => new Measurement<int>(entry.Count, new KeyValuePair<string, object?>(tag, entry.State)));
+
     private static InstrumentAdvice<double> Seconds() => new()
     {
         HistogramBucketBoundaries = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
@@ -67,5 +99,10 @@ public static class K2Telemetry
     private sealed class Observation(IShardCounts shard) : IDisposable
     {
         public void Dispose() => Shards.TryRemove(shard, out _);
+    }
+
+    private sealed class EngineObservation(IEngineCounts engine) : IDisposable
+    {
+        public void Dispose() => Engines.TryRemove(engine, out _);
     }
 }

@@ -14,9 +14,9 @@ public sealed class TelemetryCollection;
 public sealed class EngineTelemetryTests
 {
     [Fact]
-    public async Task Tokens_and_steps_are_counted()
+    public async Task Tokens_steps_cache_hits_preemptions_and_drafts_are_counted()
     {
-        ConcurrentDictionary<string, long> tokens = new();
+        ConcurrentDictionary<string, long> counts = new();
         int steps = 0;
         using MeterListener listener = new()
         {
@@ -26,18 +26,38 @@ public sealed class EngineTelemetryTests
                     self.EnableMeasurementEvents(instrument);
             },
         };
-        listener.SetMeasurementEventCallback<long>((_, value, tags, _) => tokens.AddOrUpdate((string)tags[0].Value!, value, (_, sum) => sum + value));
+        listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) => counts.AddOrUpdate(Name(instrument, tags), value, (_, sum) => sum + value));
+        listener.SetMeasurementEventCallback<int>((instrument, value, tags, _) => counts[Name(instrument, tags)] = value);
         listener.SetMeasurementEventCallback<double>((_, _, _, _) => Interlocked.Increment(ref steps));
         listener.Start();
 
-        FakeTrunk trunk = new();
-        GenerationEngine engine = new(trunk, new EngineOptions { StepTokens = 10 });
-        await engine.Collect(Requests.Make(1, 25, 7));
+        FakeTrunk trunk = new(pageCount: 8);
+        GenerationEngine engine = new(trunk, new EngineOptions { StepTokens = 10, DraftTokens = 4 });
+        await engine.Collect(Requests.Make(1, 25, 7) with { DraftTokens = 0 });
+        Assert.Equal(3 + 6, steps);
+        Assert.Equal((25, 7), (counts["k2.tokens prompt"], counts["k2.tokens completion"]));
+        Assert.Equal(trunk.Runs, steps);
+
+        await engine.Collect(Requests.Make(2, 130, 1) with { DraftTokens = 0 });
+        await engine.Collect(Requests.Make(2, 130, 1) with { DraftTokens = 0 });
+        Assert.Equal(128, counts["k2.prefix_cache.hits"]);
+        Assert.Equal(25 + 130 + 2, counts["k2.tokens prompt"]);
+        listener.RecordObservableInstruments();
+        Assert.Equal((0, 2, 6), (counts["k2.kv.pages used"], counts["k2.kv.pages cached"], counts["k2.kv.pages free"]));
+        Assert.Equal((0, 0), (counts["k2.engine.requests waiting"], counts["k2.engine.requests running"]));
+
+        await engine.Collect(Requests.Make(3, 5, 12) with { LogitsProcessor = new Repeat(), MaxTokens = 12 });
+        Assert.InRange(counts["k2.speculation.tokens accepted"], 5, counts["k2.speculation.tokens drafted"]);
+
+        using ManualResetEventSlim both = new();
+        trunk.BeforeRun = _ => Assert.True(both.Wait(Requests.Patience));
+        Task[] tooLong = [engine.Collect(Requests.Make(4, 100, 250)), engine.Collect(Requests.Make(5, 100, 250))];
+        both.Set();
+        await Task.WhenAll(tooLong);
+        Assert.InRange(counts["k2.preemptions"], 1, 10);
         await engine.DisposeAsync();
 
-        Assert.Equal((25, 7), (tokens["prompt"], tokens["completion"]));
-        Assert.Equal(3 + 6, steps);
-        Assert.Equal(trunk.Runs, steps);
+        static string Name(Instrument instrument, ReadOnlySpan<KeyValuePair<string, object?>> tags) => tags.IsEmpty ? instrument.Name : $"{instrument.Name} {tags[0].Value}";
     }
 
     [Fact]
@@ -111,6 +131,15 @@ public sealed class EngineTelemetryTests
         {
             using Activity request = callers.StartActivity("request")!;
             return (request.Context, engine.Collect(Requests.Make(mark, 5, 5)));
+        }
+    }
+
+    private sealed class Repeat : ILogitsProcessor
+    {
+        public void Apply(ReadOnlySpan<int> tokens, int promptLength, Span<float> logits)
+        {
+            logits.Fill(float.NegativeInfinity);
+            logits[9] = 0;
         }
     }
 }

@@ -132,7 +132,7 @@ public sealed class GenerationEngineFailureTests
         Assert.True(engine.Completion.IsCompletedSuccessfully);
         Assert.Equal(30, (await running).Count);
         Assert.Equal(GenerationFailure.Stopped, (await Assert.ThrowsAsync<GenerationException>(() => waiting)).Failure);
-        Assert.Equal(trunk.PageCount, engine.Pages.Free);
+        Assert.Equal(trunk.PageCount, engine.Pages.Available);
         await engine.DisposeAsync();
     }
 
@@ -161,7 +161,7 @@ public sealed class GenerationEngineFailureTests
         await disposal.WaitAsync(Requests.Patience);
         Assert.Equal(GenerationFailure.Stopped, (await Assert.ThrowsAsync<GenerationException>(() => running)).Failure);
         Assert.Equal(5, steps);
-        Assert.Equal(trunk.PageCount, engine.Pages.Free);
+        Assert.Equal(trunk.PageCount, engine.Pages.Available);
     }
 
     [Fact]

@@ -180,7 +180,7 @@ public sealed class GenerationEngineTests
                     await cancellation.CancelAsync();
                 await foreach (GeneratedToken token in engine.GenerateAsync(requests[i], cancellation.Token))
                 {
-                    Assert.Equal(expected[received++], token);
+                    Assert.Equal(expected[received++], token with { CachedTokens = 0 });
                     if (received != left)
                         continue;
                     Interlocked.Increment(ref cancelled);
@@ -196,7 +196,7 @@ public sealed class GenerationEngineTests
         Assert.Equal(2, (await engine.Collect(Requests.WholePool(engine))).Count);
         await engine.DisposeAsync();
         Assert.Empty(trunk.Faults);
-        Assert.Equal(32, engine.Pages.Free);
+        Assert.Equal(32, engine.Pages.Available);
         Assert.InRange(cancelled, 500, 1900);
     }
 

@@ -35,13 +35,13 @@ internal sealed class CompletionRate
             _idle += to - from;
     }
 
-    /// <summary>The time until the next request is likely to end: the mean time between ends, or the time waited in vain for a first one.</summary>
-    public TimeSpan TimeToNext(TimeSpan now)
+    /// <summary>The time until so many requests are likely to have ended, by the mean time between ends, or by the time waited in vain for a first one.</summary>
+    public TimeSpan TimeToNext(TimeSpan now, int count = 1)
     {
         lock (_lock)
         {
-            TimeSpan mean = (now - _idle - _windowStart) / Math.Max(1, _ends.Count);
-            return mean < Shortest ? Shortest : mean > Longest ? Longest : mean;
+            TimeSpan time = (now - _idle - _windowStart) / Math.Max(1, _ends.Count) * count;
+            return time < Shortest ? Shortest : time > Longest ? Longest : time;
         }
     }
 }

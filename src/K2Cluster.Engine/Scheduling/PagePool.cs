@@ -1,6 +1,6 @@
 namespace K2Cluster.Engine.Scheduling;
 
-/// <summary>The ids of the KV pages that no sequence holds. What is in a page is the trunk's affair.</summary>
+/// <summary>The ids of the KV pages that nobody holds, neither a sequence nor the cache. What is in a page is the trunk's affair.</summary>
 internal sealed class PagePool
 {
     private readonly Stack<int> _free;
@@ -22,18 +22,12 @@ internal sealed class PagePool
 
     public bool IsFree(int page) => !_taken[page];
 
-    /// <summary>Adds <paramref name="count"/> pages to <paramref name="pages"/>, or none when there are not that many.</summary>
-    public bool TryTake(int count, List<int> pages)
+    /// <summary>False when there is none.</summary>
+    public bool TryTake(out int page)
     {
-        if (count > _free.Count)
+        if (!_free.TryPop(out page))
             return false;
-        for (int i = 0; i < count; i++)
-        {
-            int page = _free.Pop();
-            _taken[page] = true;
-            pages.Add(page);
-        }
-
+        _taken[page] = true;
         return true;
     }
 

@@ -1,22 +1,34 @@
 using K2Cluster.Engine.Sampling;
+using K2Cluster.Engine.Speculation;
 using K2Cluster.Kernels.Experts;
 using K2Cluster.Trunk;
 
 namespace K2Cluster.Engine.Scheduling;
 
 /// <summary>
-/// Decides what the next step computes. Requests are admitted first come, first served, once the pages of their worst case
-/// are free, so a running one never lacks a page. A step holds a row of every sequence that decodes, then prompts in
-/// chunks up to the token budget: a long prompt delays a decode by no more than the rest of one step.
-/// Knows neither threads nor the trunk: it fills a batch and takes a result.
+/// Decides what the next step computes. Knows neither threads nor the trunk: it fills a batch and takes a result.
 /// </summary>
-internal sealed class Scheduler(PagePool pages, Sampler sampler, EngineOptions options)
+/// <remarks>
+/// <para>Order: higher priority first, then who came first. Requests are admitted in this order, and only the first in line
+/// (nobody is overtaken for being large), once the pages that its tokens need are to be had beside those that the running
+/// ones still need for theirs, with one to spare for each that runs. Pages are given when they are needed.</para>
+/// <para>A step holds a row of every sequence that decodes; then prompts, in chunks up to the budget: half of it for the first
+/// in order, the rest for the others, the shortest first, and what is left for the first again. So a short prompt does not wait
+/// for a long one to end, a long one gets on whatever else comes, and a decode waits for one chunk at most. Last, drafts get
+/// what rows and pages are left.</para>
+/// <para>Where a page is lacking, the last in order of those that have any loses all of its, goes back to its place in the
+/// queue, and is computed again later, to the same tokens. The first in order loses none, so it always gets on.</para>
+/// </remarks>
+internal sealed class Scheduler(KvPages pages, Sampler sampler, EngineOptions options)
 {
+    // Both in order.
     private readonly List<Sequence> _waiting = [];
     private readonly List<Sequence> _running = [];
     private readonly List<Sequence> _step = [];
-    private readonly List<int> _freed = [];
+    private readonly List<Sequence> _prompts = [];
     private readonly int _maxRunning = Math.Min(options.MaxRunning, options.StepTokens);
+    private long _arrivals;
+    private int _rows;
 
     public int Waiting => _waiting.Count;
 
@@ -25,16 +37,32 @@ internal sealed class Scheduler(PagePool pages, Sampler sampler, EngineOptions o
     /// <summary>Sequences that ended, ever, for whatever reason.</summary>
     public long Ended { get; private set; }
 
-    /// <summary>Prompt tokens that were read, ever.</summary>
+    /// <summary>Prompt tokens that were computed, ever; those that were computed again after a preemption count once.</summary>
     public long PromptTokens { get; private set; }
+
+    /// <summary>Prompt tokens that came from the prefix cache, ever.</summary>
+    public long CachedTokens { get; private set; }
 
     /// <summary>Tokens that were generated, ever.</summary>
     public long CompletionTokens { get; private set; }
 
+    /// <summary>Tokens that were drafted, ever.</summary>
+    public long DraftedTokens { get; private set; }
+
+    /// <summary>Those that turned out to be the tokens chosen.</summary>
+    public long AcceptedTokens { get; private set; }
+
+    /// <summary>Sequences that lost their pages, ever.</summary>
+    public long Preemptions { get; private set; }
+
     /// <summary>The sequences of the batch, in its order.</summary>
     public IReadOnlyList<Sequence> Step => _step;
 
-    public void Add(Sequence sequence) => _waiting.Add(sequence);
+    public void Add(Sequence sequence)
+    {
+        sequence.Arrival = _arrivals++;
+        Insert(_waiting, sequence);
+    }
 
     /// <summary>Ends the sequences that were cancelled or whose time is up.</summary>
     public void Sweep(TimeSpan now)
@@ -46,11 +74,27 @@ internal sealed class Scheduler(PagePool pages, Sampler sampler, EngineOptions o
     /// <summary>Moves waiting sequences to the running ones, in order, as long as the first in line fits.</summary>
     public void Admit()
     {
-        int admitted = 0;
-        // A prefix cache is asked here: pages it has go first into the table, Computed starts behind them.
-        while (admitted < _waiting.Count && _running.Count < _maxRunning && pages.TryTake(_waiting[admitted].WorstCasePages, _waiting[admitted].Pages))
-            _running.Add(_waiting[admitted++]);
-        _waiting.RemoveRange(0, admitted);
+        if (_waiting.Count == 0)
+            return;
+        int promised = 0;
+        foreach (Sequence sequence in _running)
+            promised += MissingPages(sequence);
+        while (_waiting.Count > 0 && _running.Count < _maxRunning)
+        {
+            Sequence first = _waiting[0];
+            pages.Reuse(first);
+            promised += MissingPages(first);
+            // Where none runs, everything is to be had.
+            if (_running.Count > 0 && promised + _running.Count > pages.Available)
+            {
+                pages.Release(first);
+                return;
+            }
+
+            _waiting.RemoveAt(0);
+            first.IsRunning = true;
+            Insert(_running, first);
+        }
     }
 
     /// <summary>Fills the batch of the next step. False when no sequence can go on now: see <see cref="NextEvent"/>.</summary>
@@ -58,28 +102,22 @@ internal sealed class Scheduler(PagePool pages, Sampler sampler, EngineOptions o
     {
         batch.Clear();
         _step.Clear();
-        foreach (Sequence sequence in _running)
-        {
-            if (sequence.Remaining == 1 && sequence.RetryAt <= now)
-                Append(batch, sequence, 1);
-        }
+        _rows = 0;
+        pages.BeginStep();
+        PlanDecodes(now);
+        PlanPrompts(now);
+        if (options.DraftTokens > 0)
+            PlanDrafts();
 
         foreach (Sequence sequence in _running)
         {
-            int rows = Math.Min(sequence.Remaining, options.StepTokens - batch.Rows);
-            if (sequence.Remaining > 1 && rows > 0 && sequence.RetryAt <= now)
-                Append(batch, sequence, rows);
+            if (sequence.Rows > 0)
+                Append(batch, sequence);
         }
 
         if (_step.Count == 0)
             return false;
-        foreach (int page in _freed)
-        {
-            if (pages.IsFree(page))
-                batch.Freed.Add(page);
-        }
-
-        _freed.Clear();
+        pages.TakeFreed(batch.Freed);
         return true;
     }
 
@@ -90,12 +128,12 @@ internal sealed class Scheduler(PagePool pages, Sampler sampler, EngineOptions o
         for (int i = 0; i < _step.Count; i++)
         {
             Sequence sequence = _step[i];
-            int rows = batch.Sequences[i].RowCount;
-            int row = rows == sequence.Remaining ? logits++ : -1;
+            int rows = batch.Sequences[i].RowCount - sequence.DraftLength;
+            int wanted = rows == sequence.Remaining ? 1 + sequence.DraftLength : 0;
             switch (result.Statuses[i])
             {
                 case RowStatus.Done:
-                    Advance(sequence, rows, row < 0 ? [] : result.Logits(row));
+                    Advance(sequence, rows, result, logits);
                     break;
                 case RowStatus.Unavailable:
                     Postpone(sequence, result.Problem, now);
@@ -104,6 +142,9 @@ internal sealed class Scheduler(PagePool pages, Sampler sampler, EngineOptions o
                     End(sequence, new GenerationException(GenerationFailure.Failed, $"The model failed on request '{sequence.Request.Id}': {result.Problem ?? "it gave no reason"}."));
                     break;
             }
+
+            logits += wanted;
+            Unplan(sequence);
         }
 
         _running.RemoveAll(static sequence => sequence.HasEnded);
@@ -121,17 +162,23 @@ internal sealed class Scheduler(PagePool pages, Sampler sampler, EngineOptions o
         _running.RemoveAll(static sequence => sequence.HasEnded);
     }
 
-    /// <summary>Ends those that wait and, if asked, those that run.</summary>
+    /// <summary>Ends those that wait and have not begun and, if asked, all others.</summary>
     public void Stop(bool running, GenerationFailure failure, string reason, Exception? error = null)
     {
-        foreach (Sequence sequence in _waiting)
-            End(sequence, new GenerationException(failure, reason, error));
-        _waiting.Clear();
-        if (!running)
-            return;
-        foreach (Sequence sequence in _running)
-            End(sequence, new GenerationException(failure, reason, error));
-        _running.Clear();
+        Stop(_waiting);
+        if (running)
+            Stop(_running);
+
+        void Stop(List<Sequence> sequences)
+        {
+            foreach (Sequence sequence in sequences)
+            {
+                if (running || sequence.Furthest == 0)
+                    End(sequence, new GenerationException(failure, reason, error));
+            }
+
+            sequences.RemoveAll(static sequence => sequence.HasEnded);
+        }
     }
 
     /// <summary>The moment at which something can be done without news from outside: a replay, a time limit; null when never.</summary>
@@ -145,6 +192,26 @@ internal sealed class Scheduler(PagePool pages, Sampler sampler, EngineOptions o
         return next;
 
         static TimeSpan Earlier(TimeSpan? a, TimeSpan b) => a < b ? a.Value : b;
+    }
+
+    /// <summary>Checks, between steps, that pages, cache and sequences agree.</summary>
+    /// <exception cref="InvalidOperationException">Says what is wrong.</exception>
+    public void CheckIntegrity() => pages.CheckIntegrity(_waiting.Concat(_running));
+
+    private static int MissingPages(Sequence sequence) => Math.Max(0, Sequence.PagesFor(sequence.Tokens.Length) - sequence.Pages.Count);
+
+    private static void Insert(List<Sequence> sequences, Sequence sequence)
+    {
+        int index = sequences.Count;
+        while (index > 0 && sequence.IsBefore(sequences[index - 1]))
+            index--;
+        sequences.Insert(index, sequence);
+    }
+
+    private static void Unplan(Sequence sequence)
+    {
+        sequence.Rows = 0;
+        sequence.DraftLength = 0;
     }
 
     private void Sweep(List<Sequence> sequences, TimeSpan now)
@@ -163,45 +230,195 @@ internal sealed class Scheduler(PagePool pages, Sampler sampler, EngineOptions o
             sequences.RemoveAll(static sequence => sequence.HasEnded);
     }
 
-    private void Append(TrunkBatch batch, Sequence sequence, int rows)
+    private void PlanDecodes(TimeSpan now)
     {
-        int pageCount = Sequence.PagesFor(sequence.Computed + rows);
-        batch.Sequences.Add(new SequenceSlice(batch.Rows, rows, batch.PageTable.Count, pageCount));
+        // By index: those behind may lose their pages meanwhile.
+        for (int i = 0; i < _running.Count; i++)
+        {
+            Sequence sequence = _running[i];
+            if (sequence.Remaining == 1 && sequence.RetryAt <= now && TryGrow(sequence, sequence.Tokens.Length))
+                Plan(sequence, 1);
+        }
+    }
+
+    private void PlanPrompts(TimeSpan now)
+    {
+        _prompts.Clear();
+        foreach (Sequence sequence in _running)
+        {
+            if (sequence.Remaining > 1 && sequence.RetryAt <= now)
+                _prompts.Add(sequence);
+        }
+
+        if (_prompts.Count == 0)
+            return;
+        int end = Math.Min(options.StepTokens, _rows > 0 ? _rows + options.PrefillChunkTokens : int.MaxValue);
+        Sequence first = _prompts[0];
+        PlanChunk(first, _prompts.Count > 1 ? (end - _rows + 1) / 2 : end - _rows);
+        _prompts.Sort(static (a, b) =>
+            a.Request.Priority != b.Request.Priority ? b.Request.Priority.CompareTo(a.Request.Priority)
+            : a.Remaining != b.Remaining ? a.Remaining.CompareTo(b.Remaining)
+            : a.Arrival.CompareTo(b.Arrival));
+        foreach (Sequence sequence in _prompts)
+        {
+            if (sequence != first)
+                PlanChunk(sequence, end - _rows);
+        }
+
+        PlanChunk(first, end - _rows);
+    }
+
+    /// <summary>Plans up to so many further rows of a prompt, as far as pages are to be had.</summary>
+    private void PlanChunk(Sequence sequence, int most)
+    {
+        // It may have lost its pages to one before it in order.
+        if (most <= 0 || !sequence.IsRunning || (sequence.Rows == 0 && !pages.Reuse(sequence)))
+            return;
+        int start = sequence.Computed + sequence.Rows;
+        int end = Math.Min(sequence.Tokens.Length, start + most);
+        if (!TryGrow(sequence, end))
+            end = Math.Min(end, sequence.Pages.Count * ITrunk.PageTokens);
+        if (end <= start)
+            return;
+        Plan(sequence, end - start);
+        pages.Claim(sequence);
+    }
+
+    private void PlanDrafts()
+    {
+        foreach (Sequence sequence in _running)
+        {
+            if (sequence.Rows != 1 || sequence.Remaining != 1 || sequence.Draft.IsEmpty)
+                continue;
+            // The last token that is generated has no row.
+            int most = Math.Min(options.StepTokens - _rows, sequence.MaxTokens - (sequence.Tokens.Length - sequence.PromptLength) - 1);
+            int length = Math.Min(sequence.Draft.Length, most);
+            if (length > 0 && (length = sequence.Pace.Next(length)) > 0)
+                length = NGramDrafter.Draft(sequence.Tokens, sequence.Draft[..length]);
+            if (length > 0 && !pages.TryGrow(sequence, sequence.Tokens.Length + length))
+                length = Math.Min(length, (sequence.Pages.Count * ITrunk.PageTokens) - sequence.Tokens.Length);
+            if (length <= 0)
+                continue;
+            sequence.DraftLength = length;
+            Plan(sequence, length);
+            DraftedTokens += length;
+        }
+    }
+
+    private void Plan(Sequence sequence, int rows)
+    {
+        sequence.Rows += rows;
+        _rows += rows;
+    }
+
+    /// <summary>Gets pages for so many tokens, from those behind in order where need be.</summary>
+    private bool TryGrow(Sequence sequence, int tokens)
+    {
+        while (!pages.TryGrow(sequence, tokens))
+        {
+            int last = _running.Count - 1;
+            while (_running[last] != sequence && _running[last].Pages.Count == 0)
+                last--;
+            if (_running[last] == sequence)
+                return false;
+            Preempt(last);
+        }
+
+        return true;
+    }
+
+    private void Preempt(int index)
+    {
+        Sequence sequence = _running[index];
+        _running.RemoveAt(index);
+        _rows -= sequence.Rows;
+        Unplan(sequence);
+        pages.Release(sequence);
+        sequence.IsRunning = false;
+        Insert(_waiting, sequence);
+        Preemptions++;
+    }
+
+    private void Append(TrunkBatch batch, Sequence sequence)
+    {
+        int end = sequence.Computed + sequence.Rows;
+        int pageCount = Sequence.PagesFor(end);
+        batch.Sequences.Add(new SequenceSlice(batch.Rows, sequence.Rows, batch.PageTable.Count, pageCount));
         for (int i = 0; i < pageCount; i++)
             batch.PageTable.Add(sequence.Pages[i]);
-        for (int position = sequence.Computed; position < sequence.Computed + rows; position++)
+        int known = sequence.Tokens.Length;
+        for (int position = sequence.Computed; position < end; position++)
         {
-            batch.Tokens.Add(sequence.Tokens[position]);
+            batch.Tokens.Add(position < known ? sequence.Tokens[position] : sequence.Draft[position - known]);
             batch.Positions.Add(position);
-            batch.NeedsLogits.Add(position == sequence.Tokens.Length - 1);
+            batch.NeedsLogits.Add(position >= known - 1);
         }
 
         _step.Add(sequence);
     }
 
-    private void Advance(Sequence sequence, int rows, Span<float> logits)
+    /// <param name="sequence">One whose rows are done.</param>
+    /// <param name="rows">Its rows, without the draft's.</param>
+    /// <param name="result">Holds the logits.</param>
+    /// <param name="logits">Where its logits begin.</param>
+    private void Advance(Sequence sequence, int rows, TrunkResult result, int logits)
     {
-        PromptTokens += Math.Clamp(sequence.PromptLength - sequence.Computed, 0, rows);
+        Count(sequence, rows);
         sequence.Computed += rows;
+        sequence.Furthest = Math.Max(sequence.Furthest, sequence.Computed);
         sequence.RetryDelay = TimeSpan.Zero;
         sequence.Problem = null;
-        if (logits.IsEmpty)
-            return;
-        int token;
-        TokenLogprobs? logprobs;
-        try
+        bool ends = false;
+        Exception? error = null;
+        if (sequence.Remaining == 0)
         {
-            token = sampler.Sample(sequence, logits, out logprobs);
-        }
-        catch (Exception error)
-        {
-            End(sequence, new GenerationException(GenerationFailure.Failed, $"No token could be chosen for request '{sequence.Request.Id}': {error.Message}", error));
-            return;
+            try
+            {
+                ends = Generate(sequence, result, logits);
+            }
+            catch (Exception unsampled)
+            {
+                error = new GenerationException(GenerationFailure.Failed, $"No token could be chosen for request '{sequence.Request.Id}': {unsampled.Message}", unsampled);
+            }
         }
 
-        CompletionTokens++;
-        if (sequence.Append(token, logprobs) is not null)
-            End(sequence, null);
+        pages.Share(sequence);
+        if (ends || error is not null)
+            End(sequence, error);
+    }
+
+    /// <summary>Chooses the next token, and one more for each drafted token that was the one chosen. True when the last is among them.</summary>
+    private bool Generate(Sequence sequence, TrunkResult result, int logits)
+    {
+        int accepted = 0;
+        bool ends;
+        bool hit;
+        do
+        {
+            int token = sampler.Sample(sequence, result.Logits(logits + accepted), out TokenLogprobs? logprobs);
+            ends = sequence.Append(token, logprobs) is not null;
+            CompletionTokens++;
+            hit = accepted < sequence.DraftLength && sequence.Draft[accepted] == token;
+            accepted += hit ? 1 : 0;
+        }
+        while (hit && !ends);
+
+        // What was drafted and chosen is in the pages; what was not is written over.
+        sequence.Computed += accepted;
+        sequence.Furthest = Math.Max(sequence.Furthest, sequence.Computed);
+        if (sequence.DraftLength > 0)
+            sequence.Pace.Learn(sequence.DraftLength, accepted);
+        AcceptedTokens += accepted;
+        return ends;
+    }
+
+    private void Count(Sequence sequence, int rows)
+    {
+        int cached = Math.Max(0, sequence.Computed - sequence.Furthest);
+        sequence.CachedTokens += cached;
+        CachedTokens += cached;
+        int from = Math.Max(sequence.Computed, sequence.Furthest);
+        PromptTokens += Math.Max(0, Math.Min(sequence.PromptLength, sequence.Computed + rows) - from);
     }
 
     private void Postpone(Sequence sequence, string? problem, TimeSpan now)
@@ -214,10 +431,8 @@ internal sealed class Scheduler(PagePool pages, Sampler sampler, EngineOptions o
 
     private void End(Sequence sequence, Exception? error)
     {
-        foreach (int page in sequence.Pages)
-            pages.Return(page);
-        _freed.AddRange(sequence.Pages);
-        sequence.Pages.Clear();
+        pages.Release(sequence);
+        sequence.IsRunning = false;
         Ended++;
         sequence.End(error);
     }
@@ -225,7 +440,7 @@ internal sealed class Scheduler(PagePool pages, Sampler sampler, EngineOptions o
     private static GenerationException TimedOut(Sequence sequence)
     {
         string state = sequence.Problem is not null ? $"experts were unavailable: {sequence.Problem}"
-            : sequence.Pages.Count == 0 ? "it was still waiting for a place"
+            : sequence.Furthest == 0 ? "it was still waiting for a place"
             : $"it had {sequence.Tokens.Length - sequence.PromptLength} of {sequence.MaxTokens} tokens";
         return new GenerationException(GenerationFailure.TimedOut, $"Request '{sequence.Request.Id}' passed its time limit of {sequence.Request.TimeLimit.TotalSeconds} s; {state}.");
     }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Threading.Channels;
 using K2Cluster.Engine.Sampling;
+using K2Cluster.Engine.Speculation;
 using K2Cluster.Trunk;
 
 namespace K2Cluster.Engine.Scheduling;
@@ -14,6 +15,7 @@ internal sealed class Sequence
 {
     private readonly List<int> _tokens;
     private readonly int[] _stopTokens;
+    private readonly int[] _draft;
     private readonly Channel<GeneratedToken> _output;
     private volatile bool _cancelled;
     private int _hasReader;
@@ -21,7 +23,8 @@ internal sealed class Sequence
     /// <param name="request">Validated; its prompt is copied.</param>
     /// <param name="maxTokens">The request's own, cut to the context.</param>
     /// <param name="deadline">On the engine's clock.</param>
-    public Sequence(GenerationRequest request, int maxTokens, TimeSpan deadline)
+    /// <param name="draftTokens">Most tokens to draft for a step; 0 for none.</param>
+    public Sequence(GenerationRequest request, int maxTokens, TimeSpan deadline, int draftTokens = 0)
     {
         Request = request;
         MaxTokens = maxTokens;
@@ -31,6 +34,7 @@ internal sealed class Sequence
         _tokens.AddRange(request.Prompt.Span);
         _stopTokens = [.. request.StopTokens];
         Sampling = new SamplingState(request);
+        _draft = draftTokens > 0 ? new int[Math.Min(draftTokens, maxTokens)] : [];
         // Never full: a reader that lags or went away does not hold up the loop.
         _output = Channel.CreateBounded<GeneratedToken>(new BoundedChannelOptions(maxTokens) { SingleReader = true, SingleWriter = true });
     }
@@ -53,11 +57,34 @@ internal sealed class Sequence
     /// <summary>Tokens that the trunk has yet to see; 1 while decoding, never 0.</summary>
     public int Remaining => _tokens.Count - Computed;
 
+    /// <summary>The most tokens that were ever computed; more than <see cref="Computed"/> while it recovers from a preemption.</summary>
+    public int Furthest { get; set; }
+
+    /// <summary>Tokens of the prompt that came from the prefix cache.</summary>
+    public int CachedTokens { get; set; }
+
     /// <summary>Page i holds positions [64 i, 64 i + 64).</summary>
     public List<int> Pages { get; } = [];
 
-    /// <summary>Pages it may come to need: the last token's KV is never written.</summary>
-    public int WorstCasePages => PagesFor(PromptLength + MaxTokens - 1);
+    /// <summary>How many of the pages, from the first on, are in the prefix cache.</summary>
+    public int SharedPages { get; set; }
+
+    /// <summary>Its place among those of its priority: the number of those that came before.</summary>
+    public long Arrival { get; set; }
+
+    public bool IsRunning { get; set; }
+
+    /// <summary>Rows that it has in the step that is being planned, its draft's among them; 0: it stays out.</summary>
+    public int Rows { get; set; }
+
+    /// <summary>Room for the tokens that may follow the last one; empty when nothing is to be drafted.</summary>
+    public Span<int> Draft => _draft;
+
+    /// <summary>How many of the step's rows are drafted tokens.</summary>
+    public int DraftLength { get; set; }
+
+    /// <summary>How much to draft, by what came of the drafts before.</summary>
+    public DraftPace Pace { get; } = new();
 
     /// <summary>Not scheduled before this moment; set when its experts were unavailable.</summary>
     public TimeSpan RetryAt { get; set; }
@@ -81,6 +108,10 @@ internal sealed class Sequence
 
     public static int PagesFor(int tokens) => (tokens + ITrunk.PageTokens - 1) / ITrunk.PageTokens;
 
+    /// <summary>Higher priority first, then who came first.</summary>
+    public bool IsBefore(Sequence other) =>
+        Request.Priority != other.Request.Priority ? Request.Priority > other.Request.Priority : Arrival < other.Arrival;
+
     /// <summary>True for the first who asks: a sequence has one reader.</summary>
     public bool TryTakeReader() => Interlocked.Exchange(ref _hasReader, 1) == 0;
 
@@ -94,7 +125,7 @@ internal sealed class Sequence
         FinishReason? finish = _stopTokens.AsSpan().Contains(token) ? FinishReason.Stop
             : _tokens.Count - PromptLength == MaxTokens ? FinishReason.Length
             : null;
-        _output.Writer.TryWrite(new GeneratedToken(token, finish) { Logprobs = logprobs });
+        _output.Writer.TryWrite(new GeneratedToken(token, finish) { Logprobs = logprobs, CachedTokens = CachedTokens });
         return finish;
     }
 

@@ -140,8 +140,21 @@ internal sealed class FakeTrunk(int pageCount = 64, int maxRows = 4096, int maxP
             Fault("Rows or page entries belong to no sequence.");
         foreach (int page in batch.PageTable)
         {
-            if ((uint)page >= (uint)pageCount || !_seen.Add(page))
-                Fault($"Page {page} does not exist or is in two hands.");
+            if ((uint)page >= (uint)pageCount)
+                Fault($"Page {page} does not exist.");
+            _seen.Add(page);
+        }
+
+        // Several may read a page; who writes it must be the only one to have it.
+        foreach (SequenceSlice slice in batch.Sequences)
+        {
+            int last = batch.Positions[slice.FirstRow + slice.RowCount - 1];
+            for (int i = batch.Positions[slice.FirstRow] / ITrunk.PageTokens; i <= last / ITrunk.PageTokens; i++)
+            {
+                int page = batch.PageTable[slice.FirstPage + i];
+                if (batch.PageTable.Count(other => other == page) > 1)
+                    Fault($"Page {page} is written and in two hands.");
+            }
         }
 
         foreach (int page in batch.Freed)

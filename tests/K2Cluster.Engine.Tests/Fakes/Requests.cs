@@ -38,11 +38,12 @@ internal static class Requests
     public static Task<List<GeneratedToken>> Collect(this IEngine engine, GenerationRequest request, CancellationToken cancellation = default) =>
         Collect(engine.GenerateAsync(request, cancellation)).WaitAsync(Patience, CancellationToken.None);
 
+    /// <summary>What depends on other requests is left out: how much the prefix cache had.</summary>
     public static async Task<List<GeneratedToken>> Collect(IAsyncEnumerable<GeneratedToken> tokens)
     {
         List<GeneratedToken> all = [];
         await foreach (GeneratedToken token in tokens)
-            all.Add(token);
+            all.Add(token with { CachedTokens = 0 });
         return all;
     }
 

@@ -5,31 +5,28 @@ namespace K2Cluster.Engine.Tests.Scheduling;
 public sealed class PagePoolTests
 {
     [Fact]
-    public void Pages_are_given_out_once_and_all_or_none()
+    public void Each_page_is_given_out_once_until_it_is_returned()
     {
         PagePool pool = new(10);
-        List<int> first = [];
-        Assert.True(pool.TryTake(6, first));
-        List<int> second = [];
-        Assert.False(pool.TryTake(5, second));
-        Assert.Empty(second);
-        Assert.True(pool.TryTake(4, second));
-        Assert.Equal(Enumerable.Range(0, 10), first.Concat(second).Order());
+        List<int> taken = [];
+        while (pool.TryTake(out int page))
+            taken.Add(page);
+        Assert.Equal(Enumerable.Range(0, 10), taken.Order());
         Assert.Equal(0, pool.Free);
-        foreach (int page in first)
-            pool.Return(page);
-        Assert.Equal(6, pool.Free);
-        Assert.True(pool.IsFree(first[0]));
-        Assert.False(pool.IsFree(second[0]));
+        pool.Return(taken[3]);
+        Assert.Equal(1, pool.Free);
+        Assert.True(pool.IsFree(taken[3]));
+        Assert.False(pool.IsFree(taken[4]));
+        Assert.True(pool.TryTake(out int again));
+        Assert.Equal(taken[3], again);
     }
 
     [Fact]
     public void A_page_cannot_be_returned_twice()
     {
         PagePool pool = new(2);
-        List<int> pages = [];
-        Assert.True(pool.TryTake(1, pages));
-        pool.Return(pages[0]);
-        Assert.Throws<InvalidOperationException>(() => pool.Return(pages[0]));
+        Assert.True(pool.TryTake(out int page));
+        pool.Return(page);
+        Assert.Throws<InvalidOperationException>(() => pool.Return(page));
     }
 }

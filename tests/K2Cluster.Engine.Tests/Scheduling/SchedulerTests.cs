@@ -10,7 +10,7 @@ namespace K2Cluster.Engine.Tests.Scheduling;
 public sealed class SchedulerTests : IDisposable
 {
     private readonly FakeTrunk _trunk = new(pageCount: 64);
-    private readonly PagePool _pages = new(64);
+    private readonly KvPages _pages = new(64);
     private readonly TrunkBatch _batch = new();
     private readonly TrunkResult _result = new();
     private TimeSpan _now;
@@ -39,18 +39,18 @@ public sealed class SchedulerTests : IDisposable
     }
 
     [Fact]
-    public void Requests_are_admitted_in_order_and_only_when_their_worst_case_fits()
+    public void Requests_are_admitted_in_order_and_only_when_what_they_have_so_far_fits_with_a_page_to_spare_for_each_that_runs()
     {
         Scheduler scheduler = Make();
-        Sequence large = Add(scheduler, Requests.Make(1, 64, (40 * 64) - 63));
-        Sequence second = Add(scheduler, Requests.Make(2, 64, (30 * 64) - 63));
+        Sequence large = Add(scheduler, Requests.Make(1, 40 * 64, 1000));
+        Sequence second = Add(scheduler, Requests.Make(2, 24 * 64, 1000));
         Sequence small = Add(scheduler, Requests.Make(3, 10, 10));
         Assert.True(Step(scheduler));
-        Assert.Equal((1, 2, 24), (scheduler.Running, scheduler.Waiting, _pages.Free));
+        Assert.Equal((1, 2), (scheduler.Running, scheduler.Waiting));
         large.Cancel();
         Assert.True(Step(scheduler));
-        Assert.Equal((2, 0, 64 - 30 - 1), (scheduler.Running, scheduler.Waiting, _pages.Free));
-        Assert.Equal((65, 11), (second.Tokens.Length, small.Tokens.Length));
+        Assert.Equal((2, 0), (scheduler.Running, scheduler.Waiting));
+        Assert.True(second.IsRunning && small.IsRunning);
     }
 
     [Fact]
@@ -68,32 +68,38 @@ public sealed class SchedulerTests : IDisposable
     [InlineData(64, 2, 2)]
     [InlineData(1, 64, 1)]
     [InlineData(1, 65, 2)]
-    public void The_worst_case_leaves_out_the_last_token(int prompt, int maxTokens, int pages)
+    public void A_page_is_taken_when_it_is_needed_and_the_last_token_needs_none(int prompt, int maxTokens, int pages)
     {
         Scheduler scheduler = Make();
         Sequence sequence = Add(scheduler, Requests.Make(1, prompt, maxTokens));
-        Assert.True(Step(scheduler));
-        Assert.Equal(pages, sequence.WorstCasePages);
+        int most = 0;
         while (!sequence.HasEnded)
+        {
             Assert.True(Step(scheduler));
+            most = Math.Max(most, _batch.PageTable.Count);
+            Assert.True(sequence.HasEnded || sequence.Pages.Count == Sequence.PagesFor(sequence.Computed));
+        }
+
+        Assert.Equal(pages, most);
         Assert.Empty(_trunk.Faults);
     }
 
     [Fact]
-    public void Cancelling_frees_the_pages_in_the_next_step_and_tells_the_trunk()
+    public void Cancelling_gives_the_pages_back_in_the_next_step_full_ones_to_the_cache_and_tells_the_trunk_of_the_others()
     {
         Scheduler scheduler = Make();
         Sequence other = Add(scheduler, Requests.Make(2, 10, 50));
         Sequence sequence = Add(scheduler, Requests.Make(1, 100, 100));
         Assert.True(Step(scheduler));
         int[] held = [.. sequence.Pages];
-        Assert.Equal(4, held.Length);
+        Assert.Equal(2, held.Length);
         sequence.Cancel();
         Assert.True(Step(scheduler));
-        Assert.Equal(64 - other.Pages.Count, _pages.Free);
-        Assert.Equal(held, _batch.Freed);
+        Assert.Equal((64 - other.Pages.Count - 1, 1), (_pages.Free, _pages.Cached));
+        Assert.Equal([held[1]], _batch.Freed);
         Assert.Single(scheduler.Step);
         Assert.True(sequence.HasEnded);
+        scheduler.CheckIntegrity();
     }
 
     [Fact]
@@ -135,7 +141,7 @@ public sealed class SchedulerTests : IDisposable
         _now = TimeSpan.FromMilliseconds(500);
         Assert.False(Step(scheduler));
         Assert.Null(scheduler.NextEvent(_now));
-        Assert.Equal(64, _pages.Free);
+        Assert.Equal(64, _pages.Available);
     }
 
     [Fact]
@@ -150,7 +156,7 @@ public sealed class SchedulerTests : IDisposable
         _result.Statuses.RemoveAt(1);
         Exception error = Assert.ThrowsAny<ArgumentException>(() => scheduler.Commit(_batch, _result, _now));
         scheduler.Fail(error);
-        Assert.Equal((0, 64), (scheduler.Running, _pages.Free));
+        Assert.Equal((0, 64), (scheduler.Running, _pages.Available));
     }
 
     [Theory]
