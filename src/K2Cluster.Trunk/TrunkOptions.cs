@@ -18,7 +18,8 @@ public sealed class TrunkOptions
     /// <summary>
     /// From how many rows on a step is cut into two micro-batches, so that one computes here while the other's experts
     /// compute elsewhere. Default 64: a cut step reads the trunk's weights twice, which costs nothing only where the rows are
-    /// many enough to keep the processor busy anyway. The result does not depend on it.
+    /// many enough to keep the processor busy anyway. Experts that compute on the trunk's own threads
+    /// (<see cref="Kernels.Experts.IExperts.ComputesOnCollect"/>) are never given half a step. The result does not depend on it.
     /// </summary>
     public int MicroBatchRows { get; init; } = 64;
 

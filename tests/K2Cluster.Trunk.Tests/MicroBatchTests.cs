@@ -46,6 +46,16 @@ public sealed class MicroBatchTests : IDisposable
         Assert.Equal(["submit 1 7", "collect 1 7", "submit 2 7", "collect 2 7"], _experts!.Events);
     }
 
+    [Fact]
+    public void A_step_is_not_cut_for_experts_that_compute_on_its_own_threads()
+    {
+        using TrunkHarness harness = new(_model, microBatchRows: 2, wrap: inner => _experts = new ScriptedExperts(inner) { ComputesOnCollect = inner.ComputesOnCollect });
+
+        harness.Step((new TestSequence(), BitIdentityTests.Tokens(3, 9)));
+
+        Assert.Equal(["submit 1 9", "collect 1 9", "submit 2 9", "collect 2 9"], _experts!.Events);
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(2)]

@@ -19,6 +19,8 @@ internal sealed class ScriptedExperts(IExperts inner) : IExperts
 
     public int MaxInFlight => inner.MaxInFlight;
 
+    public bool ComputesOnCollect { get; init; }
+
     public ExpertTicket Submit(ExpertBatch batch)
     {
         Events.Add($"submit {batch.Layer} {batch.Rows}");

@@ -9,6 +9,12 @@ public interface IExperts
     /// <summary>How many tickets may be outstanding; one more makes <see cref="Submit"/> throw.</summary>
     int MaxInFlight { get; }
 
+    /// <summary>
+    /// Whether the experts compute on the caller's own threads, within <see cref="Collect"/>: then a step that is cut in two
+    /// halves gains nothing, and reads the weights twice.
+    /// </summary>
+    bool ComputesOnCollect => false;
+
     /// <summary>Starts the work of a batch and returns at once. The batch belongs to the callee until its ticket is collected.</summary>
     ExpertTicket Submit(ExpertBatch batch);
 

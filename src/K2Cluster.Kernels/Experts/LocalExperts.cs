@@ -6,21 +6,16 @@ using K2Cluster.Kernels.Devices.Cpu;
 namespace K2Cluster.Kernels.Experts;
 
 /// <summary>
-/// All experts on one device of this process, behind its own worker thread: for tests and tools. Batches are done in the
-/// order of their submission.
+/// All experts on one device of this process, for tests and tools. A batch is computed where it is collected: a CPU device
+/// needs the threads that the caller computes on, and would only be in their way meanwhile.
 /// </summary>
 public sealed class LocalExperts : IExperts, IDisposable
 {
-    // Neither a Lock nor events of the slim kind: both make objects at their first wait, on the trunk's thread.
-    private readonly object _gate = new();
+    private readonly Lock _gate = new();
     private readonly IExpertDevice _device;
     private readonly bool _ownsDevice;
     private readonly ExpertWork _work;
-    private readonly Slot[] _slots;
-    private readonly Queue<Slot> _queue;
-    private readonly SemaphoreSlim _queued = new(0);
-    private readonly TimeSpan _collectTimeout;
-    private readonly Thread _worker;
+    private readonly ExpertTicket[] _tickets;
     private long _lastNumber;
     private bool _disposed;
 
@@ -28,13 +23,12 @@ public sealed class LocalExperts : IExperts, IDisposable
     /// <param name="maxRows">Rows of the largest batch.</param>
     /// <param name="expertsPerToken">The model's top-k.</param>
     /// <param name="maxInFlight">Tickets that may be outstanding; at least 2.</param>
-    /// <param name="collectTimeout">How long a collect waits; 10 minutes unless given.</param>
-    public LocalExperts(IExpertDevice device, int maxRows, int expertsPerToken, int maxInFlight = 2, TimeSpan? collectTimeout = null)
-        : this(device, maxRows, expertsPerToken, maxInFlight, collectTimeout, ownsDevice: false)
+    public LocalExperts(IExpertDevice device, int maxRows, int expertsPerToken, int maxInFlight = 2)
+        : this(device, maxRows, expertsPerToken, maxInFlight, ownsDevice: false)
     {
     }
 
-    private LocalExperts(IExpertDevice device, int maxRows, int expertsPerToken, int maxInFlight, TimeSpan? collectTimeout, bool ownsDevice)
+    private LocalExperts(IExpertDevice device, int maxRows, int expertsPerToken, int maxInFlight, bool ownsDevice)
     {
         ArgumentNullException.ThrowIfNull(device);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxInFlight, 2);
@@ -42,16 +36,12 @@ public sealed class LocalExperts : IExperts, IDisposable
         _device = device;
         _ownsDevice = ownsDevice;
         _work = device.CreateWork(maxRows, checked(maxRows * expertsPerToken));
-        _slots = new Slot[maxInFlight];
-        for (int i = 0; i < maxInFlight; i++)
-            _slots[i] = new Slot();
-        _queue = new Queue<Slot>(maxInFlight);
-        _collectTimeout = collectTimeout ?? TimeSpan.FromMinutes(10);
-        _worker = new Thread(Work) { IsBackground = true, Name = "k2 local experts" };
-        _worker.Start();
+        _tickets = new ExpertTicket[maxInFlight];
     }
 
-    public int MaxInFlight => _slots.Length;
+    public int MaxInFlight => _tickets.Length;
+
+    public bool ComputesOnCollect => true;
 
     /// <summary>Loads every routed expert of a model onto the CPU. The device belongs to the result; the threads stay the caller's.</summary>
     /// <exception cref="CheckpointException">An expert is missing or wrong.</exception>
@@ -67,7 +57,7 @@ public sealed class LocalExperts : IExperts, IDisposable
                     device.Load(new ExpertKey(layer, expert), model.Tensors);
             }
 
-            return new LocalExperts(device, maxRows, model.Config.ExpertsPerToken, maxInFlight, null, ownsDevice: true);
+            return new LocalExperts(device, maxRows, model.Config.ExpertsPerToken, maxInFlight, ownsDevice: true);
         }
         catch
         {
@@ -90,35 +80,28 @@ public sealed class LocalExperts : IExperts, IDisposable
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            Slot slot = Array.Find(_slots, static slot => slot.Batch is null)
-                ?? throw new InvalidOperationException($"{MaxInFlight} tickets are outstanding: collect one first.");
-            slot.Batch = batch;
-            slot.Number = ++_lastNumber;
-            slot.Done.Reset();
-            _queue.Enqueue(slot);
-            _queued.Release();
-            return new ExpertTicket(batch, slot.Number);
+            int free = Array.FindIndex(_tickets, static ticket => ticket.Batch is null);
+            if (free < 0)
+                throw new InvalidOperationException($"{MaxInFlight} tickets are outstanding: collect one first.");
+            return _tickets[free] = new ExpertTicket(batch, ++_lastNumber);
         }
     }
 
+    /// <summary>Computes the batch, on this thread and those of the device.</summary>
     /// <exception cref="InvalidOperationException">The ticket is not outstanding.</exception>
-    /// <exception cref="TimeoutException">The device did not answer in time; the ticket stays outstanding.</exception>
     public void Collect(ExpertTicket ticket)
     {
-        Slot slot;
         lock (_gate)
         {
-            slot = FindSlot(ticket)
-                ?? throw new InvalidOperationException($"Ticket {ticket.Number} is not outstanding: each is collected once.");
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            int index = Array.IndexOf(_tickets, ticket);
+            if (index < 0)
+                throw new InvalidOperationException($"Ticket {ticket.Number} is not outstanding: each is collected once.");
+            Answer(ticket.Batch);
+            _tickets[index] = default;
         }
-
-        if (!slot.Done.WaitOne(_collectTimeout))
-            throw new TimeoutException($"The expert device {_device.Description.Name} did not answer within {_collectTimeout}.");
-        lock (_gate)
-            slot.Batch = null;
     }
 
-    /// <summary>Ends after the batches submitted so far.</summary>
     public void Dispose()
     {
         lock (_gate)
@@ -126,43 +109,9 @@ public sealed class LocalExperts : IExperts, IDisposable
             if (_disposed)
                 return;
             _disposed = true;
-        }
-
-        _queued.Release();
-        _worker.Join();
-        _work.Dispose();
-        _queued.Dispose();
-        foreach (Slot slot in _slots)
-            slot.Done.Dispose();
-        if (_ownsDevice)
-            _device.Dispose();
-    }
-
-    private Slot? FindSlot(ExpertTicket ticket)
-    {
-        foreach (Slot slot in _slots)
-        {
-            if (slot.Batch is not null && slot.Number == ticket.Number && ReferenceEquals(slot.Batch, ticket.Batch))
-                return slot;
-        }
-
-        return null;
-    }
-
-    private void Work()
-    {
-        while (true)
-        {
-            _queued.Wait();
-            Slot? slot;
-            lock (_gate)
-            {
-                if (!_queue.TryDequeue(out slot))
-                    return;
-            }
-
-            Answer(slot.Batch!);
-            slot.Done.Set();
+            _work.Dispose();
+            if (_ownsDevice)
+                _device.Dispose();
         }
     }
 
@@ -184,7 +133,7 @@ public sealed class LocalExperts : IExperts, IDisposable
         }
         catch (Exception exception)
         {
-            // Whatever the device throws belongs to this batch; the worker lives on for the next.
+            // Whatever the device throws belongs to this batch.
             batch.Statuses.Span.Fill(RowStatus.Failed);
             batch.Problem = $"{_device.Description.Name}: {exception.Message}";
         }
@@ -207,15 +156,5 @@ public sealed class LocalExperts : IExperts, IDisposable
         }
 
         return status;
-    }
-
-    private sealed class Slot
-    {
-        public ManualResetEvent Done { get; } = new(false);
-
-        /// <summary>The batch of an outstanding ticket; null when the slot is free.</summary>
-        public ExpertBatch? Batch { get; set; }
-
-        public long Number { get; set; }
     }
 }
