@@ -13,9 +13,10 @@ internal static class K2Tool
 
     public static async Task<int> RunAsync(string[] args, IAnsiConsole console, TextWriter error)
     {
-        RootCommand root = new("k2 looks at checkpoints, talks to a K2Cluster gateway and measures it.")
+        RootCommand root = new("k2 looks at checkpoints, makes them up, talks to a K2Cluster gateway and measures it.")
         {
             InspectCommand.Create(console),
+            SynthCommand.Create(console),
             ChatCommand.Create(console, error),
             BenchCommand.Create(console),
         };

@@ -1,5 +1,4 @@
 using K2Cluster.Tests;
-using Spectre.Console;
 
 namespace K2Cluster.Cli.Tests;
 
@@ -8,7 +7,7 @@ public sealed class K2ToolTests
     [Fact]
     public async Task Inspect_says_what_a_checkpoint_is()
     {
-        (int code, string output, string error) = await RunAsync("inspect", Repository.Path("models", "k2-nano"));
+        (int code, string output, string error) = await ToolRun.RunAsync("inspect", Repository.Path("models", "k2-nano"));
 
         Assert.Equal(0, code);
         Assert.Equal("", error);
@@ -26,7 +25,7 @@ public sealed class K2ToolTests
         using TemporaryDirectory directory = new();
         CheckpointWriter.Write(directory.Path, family == "K25" ? CheckpointShape.K25 : CheckpointShape.Moonlight);
 
-        (int code, string output, _) = await RunAsync("inspect", directory.Path);
+        (int code, string output, _) = await ToolRun.RunAsync("inspect", directory.Path);
 
         Assert.Equal(0, code);
         Assert.Contains(expected, output);
@@ -41,7 +40,7 @@ public sealed class K2ToolTests
         {
             using TemporaryDirectory directory = broken.Create();
 
-            (int code, string output, string error) = await RunAsync("inspect", directory.Path);
+            (int code, string output, string error) = await ToolRun.RunAsync("inspect", directory.Path);
 
             Assert.Equal(1, code);
             Assert.Equal("", output);
@@ -66,7 +65,7 @@ public sealed class K2ToolTests
     [InlineData("-x", "chat", "-x")]
     public async Task Wrong_usage_is_code_2_and_names_what_is_wrong(string mention, params string[] args)
     {
-        (int code, _, string error) = await RunAsync(args);
+        (int code, _, string error) = await ToolRun.RunAsync(args);
 
         Assert.Equal(2, code);
         Assert.Contains(mention, error);
@@ -77,20 +76,11 @@ public sealed class K2ToolTests
     [InlineData("bench", "--url", "http://127.0.0.1:1")]
     public async Task Where_no_gateway_answers_the_address_and_the_remedy_are_named(params string[] args)
     {
-        (int code, _, string error) = await RunAsync(args);
+        (int code, _, string error) = await ToolRun.RunAsync(args);
 
         Assert.Equal(1, code);
         Assert.Contains("http://127.0.0.1:1/", error);
         Assert.Contains("dotnet run -c Release --project gateway", error);
         Assert.Single(error.TrimEnd('\n').Split('\n'));
-    }
-
-    private static async Task<(int Code, string Output, string Error)> RunAsync(params string[] args)
-    {
-        using StringWriter output = new();
-        using StringWriter error = new();
-        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Interactive = InteractionSupport.No, Out = new AnsiConsoleOutput(output) });
-        int code = await K2Tool.RunAsync(args, console, error);
-        return (code, output.ToString(), error.ToString());
     }
 }

@@ -21,9 +21,12 @@ internal sealed class JsonSection
     public string File { get; }
 
     /// <summary>Reads a file whose root is an object, with no key twice.</summary>
-    public static JsonSection ReadFile(string file, int limit)
+    public static JsonSection ReadFile(string file, int limit) => Parse(file, CheckpointFile.ReadAll(file, limit));
+
+    /// <param name="file">What messages call it.</param>
+    /// <param name="content">An object, with no key twice.</param>
+    public static JsonSection Parse(string file, byte[] content)
     {
-        byte[] content = CheckpointFile.ReadAll(file, limit);
         if (!Utf8.IsValid(content))
             throw new CheckpointException($"{file}: is not UTF-8 text.");
         try

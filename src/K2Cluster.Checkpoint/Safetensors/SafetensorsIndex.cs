@@ -7,9 +7,10 @@ namespace K2Cluster.Checkpoint;
 /// <param name="FileOf">Tensor name to index in <paramref name="Files"/>.</param>
 internal sealed record SafetensorsIndex(IReadOnlyList<string> Files, IReadOnlyDictionary<string, int> FileOf)
 {
+    public const int MaxTensors = 2_000_000;
+
     // K2 lists 208,000 tensors in 25 MB.
     private const int SizeLimit = 128 << 20;
-    private const int MaxTensors = 2_000_000;
     private const int MaxFiles = 4096;
 
     /// <exception cref="CheckpointException">The file is not an index, or names a file outside its directory.</exception>

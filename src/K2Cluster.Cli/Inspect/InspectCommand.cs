@@ -39,7 +39,7 @@ internal static class InspectCommand
         Row("weight files", $"{model.WeightFiles.Count}, all that the model needs is there");
         console.Write(table);
 
-        void Row(string name, string value) => table.AddRow(new Text(name, new Style(decoration: Decoration.Dim)), new Text(value));
+        void Row(string name, string value) => table.AddRow(new Spectre.Console.Text(name, new Style(decoration: Decoration.Dim)), new Spectre.Console.Text(value));
     }
 
     private static string FamilyOf(ModelConfig config) => config switch
