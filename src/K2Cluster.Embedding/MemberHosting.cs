@@ -76,6 +76,7 @@ public static class MemberHosting
                 Grid = grid,
                 Format = model.Catalog.IsExpertQuantized(grid.FirstLayer, 0) ? "int4-g32" : "bf16",
                 Source = model.Tensors,
+                SharesThreads = true,
                 CreateDevices = () => [new CpuExpertDevice(model.Config, model.Catalog, options.Memory, compute)],
             };
         });

@@ -35,11 +35,12 @@ public static class K2GrainsHosting
         long incarnation = time.GetUtcNow().UtcTicks;
         ShardSet shards = new();
         int slot = 0;
-        foreach (IExpertDevice device in options.CreateDevices())
+        IReadOnlyList<IExpertDevice> devices = options.CreateDevices();
+        foreach (IExpertDevice device in devices)
         {
             ShardId id = new(cluster.ClusterId, cluster.SiloName, slot);
             PlannedShard identity = new(id, incarnation + slot++, device.Description.Kind, options.Format);
-            shards.Add(new ExpertShard(identity, options.Grid, device, options.Source, time));
+            shards.Add(new ExpertShard(identity, options.Grid, device, options.Source, time, options.SharesThreads && devices.Count == 1));
         }
 
         return shards;

@@ -36,7 +36,7 @@ public sealed class CpuTrunk : ITrunk
         _weights = weights;
         _compute = compute;
         _experts = experts;
-        _microBatchRows = experts.ComputesOnCollect ? int.MaxValue : options.MicroBatchRows;
+        _microBatchRows = options.MicroBatchRows;
         Layers = layers;
         MaxRows = options.MaxRows;
         Memory = new KvMemory(config, layers.Last - layers.First, pages);
@@ -46,7 +46,7 @@ public sealed class CpuTrunk : ITrunk
         _headInput = new RowBuffer(RowBlock.Rows, config.HiddenSize);
         int half = (MaxRows + 1) / 2;
         for (int i = 0; i < 2; i++)
-            _microBatches[i] = new MicroBatch(i == 0 ? Math.Max(half, Math.Min(MaxRows, _microBatchRows - 1)) : half, config.HiddenSize, config.ExpertsPerToken);
+            _microBatches[i] = new MicroBatch(i == 0 ? MaxRows : half, config.HiddenSize, config.ExpertsPerToken);
     }
 
     /// <summary>The layers that this trunk holds.</summary>
@@ -202,7 +202,7 @@ public sealed class CpuTrunk : ITrunk
 
     private void Cut(int rows)
     {
-        int first = rows >= _microBatchRows ? (rows + 1) / 2 : rows;
+        int first = rows >= _microBatchRows && !_experts.ComputesOnCollect ? (rows + 1) / 2 : rows;
         _microBatches[0].Set(0, first);
         _microBatches[1].Set(first, rows - first);
     }

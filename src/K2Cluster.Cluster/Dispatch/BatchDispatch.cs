@@ -10,8 +10,9 @@ namespace K2Cluster.Cluster.Dispatch;
 
 /// <summary>
 /// One batch on its way: rounds of (group the open pairs by shard, send, take the answers) until no pair is open or worth
-/// waiting for. Between rounds it waits for a newer plan, shortly. One instance serves one slot of the dispatcher,
-/// batch after batch; nobody else touches it between Start and Wait.
+/// waiting for. Between rounds it waits for a newer plan, shortly. Where all experts are on a shard that computes on its
+/// callers' threads, there is nothing to send: who waits computes. One instance serves one slot of the dispatcher, batch
+/// after batch; nobody else touches it between Start and Wait.
 /// </summary>
 internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource plans, DispatchOptions options, TimeProvider time, CancellationToken stopping) : IDisposable
 {
@@ -22,6 +23,7 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
     private readonly Stack<CancellationTokenSource> _cancellations = [];
     private PairStatus[] _pairs = [];
     private FramePlan _frames = new(0);
+    private RouteTable? _here;
     private long[] _failedSince = [];
     private long _start;
     private long _number;
@@ -50,10 +52,23 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
         }
 
         _pairs.AsSpan(0, pairs).Clear();
-        _ = RunAsync(pairs);
+        _here = dispatcher.Routes() is { Here: not null } here ? here : null;
+        if (_here is null)
+            _ = RunAsync(pairs);
     }
 
-    public void Wait() => _finished.Wait();
+    public void Wait()
+    {
+        int pairs = Batch.Rows * Batch.ExpertsPerToken;
+        if (_here is not null)
+        {
+            if (ComputeHere(_here, pairs))
+                return;
+            _ = RunAsync(pairs);
+        }
+
+        _finished.Wait();
+    }
 
     public void Release() => Volatile.Write(ref _number, 0);
 
@@ -65,10 +80,44 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
         _finished.Dispose();
     }
 
+    /// <summary>Computes the batch on this thread. False when pairs are open still: an expert may come with a newer plan.</summary>
+    private bool ComputeHere(RouteTable routes, int pairs)
+    {
+        using Activity? activity = StartActivity();
+        long start = time.GetTimestamp();
+        Span<PairStatus> statuses = _pairs.AsSpan(0, pairs);
+        try
+        {
+            Batch.Problem ??= routes.Here!.Compute(Batch, statuses);
+        }
+        catch (Exception exception)
+        {
+            // As that of any other shard that fails: it is tried again, while patience lasts.
+            dispatcher.LogCall(routes.Here!.Shard, Batch.Layer, "unavailable", time.GetElapsedTime(start), exception.Message);
+            return false;
+        }
+
+        statuses.Replace(PairStatus.NotHeld, PairStatus.Pending);
+        bool isWhole = !statuses.Contains(PairStatus.Pending);
+        Record(isWhole ? "ok" : "not_held", routes.Name(0), time.GetElapsedTime(start));
+        if (isWhole)
+            SetRows();
+        return isWhole;
+    }
+
+    private Activity? StartActivity() =>
+        K2Telemetry.Activities.StartActivity("k2.dispatch")?.SetTag("k2.layer", Batch.Layer).SetTag("k2.rows", Batch.Rows);
+
+    private static void Record(string outcome, string shard, TimeSpan duration)
+    {
+        TagList tags = new() { { "k2.shard", shard }, { "k2.outcome", outcome } };
+        K2Telemetry.Dispatches.Add(1, tags);
+        K2Telemetry.DispatchDuration.Record(duration.TotalSeconds);
+    }
+
     private async Task RunAsync(int pairs)
     {
-        using Activity? activity = K2Telemetry.Activities.StartActivity("k2.dispatch");
-        activity?.SetTag("k2.layer", Batch.Layer).SetTag("k2.rows", Batch.Rows);
+        using Activity? activity = StartActivity();
         ActivityContext trace = activity?.Context ?? Activity.Current?.Context ?? default;
         try
         {
@@ -259,9 +308,7 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
 
         Note(outcome, call.Shard, routes);
         TimeSpan duration = time.GetElapsedTime(call.Sent);
-        TagList tags = new() { { "k2.shard", routes.Name(call.Shard) }, { "k2.outcome", outcome } };
-        K2Telemetry.Dispatches.Add(1, tags);
-        K2Telemetry.DispatchDuration.Record(duration.TotalSeconds);
+        Record(outcome, routes.Name(call.Shard), duration);
         if (outcome != "ok" && !stopping.IsCancellationRequested)
             dispatcher.LogCall(channel.Shard, Batch.Layer, outcome, duration, problem ?? Batch.Problem);
         return problem;

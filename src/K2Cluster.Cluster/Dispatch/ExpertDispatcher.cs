@@ -39,6 +39,8 @@ internal sealed partial class ExpertDispatcher : IExperts, IDisposable
 
     public int MaxInFlight => _slots.Length;
 
+    public bool ComputesOnCollect => Routes()?.Here is not null;
+
     public ExpertTicket Submit(ExpertBatch batch)
     {
         BatchDispatch? free = null;
@@ -67,7 +69,7 @@ internal sealed partial class ExpertDispatcher : IExperts, IDisposable
     /// <summary>Returns at the latest <see cref="DispatchOptions.Limit"/> after the batch was submitted, and soon after a disposal.</summary>
     public void Collect(ExpertTicket ticket)
     {
-        BatchDispatch slot = Array.Find(_slots, slot => slot.Number == ticket.Number && ReferenceEquals(slot.Batch, ticket.Batch))
+        BatchDispatch slot = FindSlot(ticket)
             ?? throw new InvalidOperationException($"Ticket {ticket.Number} is not in flight: it was collected, or is none of this dispatcher.");
         slot.Wait();
         lock (_lock)
@@ -103,6 +105,18 @@ internal sealed partial class ExpertDispatcher : IExperts, IDisposable
         bool isNew = !_logged.TryGetValue(shard, out long last);
         if (isNew ? _logged.TryAdd(shard, now) : _time.GetElapsedTime(last, now) >= LogInterval && _logged.TryUpdate(shard, now, last))
             LogFailed(_log, shard, layer, outcome, duration.TotalMilliseconds, reason ?? "no reason given");
+    }
+
+    // A loop: a lambda would be an object for each call.
+    private BatchDispatch? FindSlot(ExpertTicket ticket)
+    {
+        foreach (BatchDispatch slot in _slots)
+        {
+            if (slot.Number == ticket.Number && ReferenceEquals(slot.Batch, ticket.Batch))
+                return slot;
+        }
+
+        return null;
     }
 
     /// <summary>The way to every shard of the newest plan; null before the first one.</summary>

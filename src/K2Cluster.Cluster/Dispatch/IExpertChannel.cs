@@ -1,4 +1,6 @@
 using K2Cluster.Contracts;
+using K2Cluster.Kernels.Devices;
+using K2Cluster.Kernels.Experts;
 
 namespace K2Cluster.Cluster.Dispatch;
 
@@ -16,6 +18,12 @@ public interface IExpertChannel
     /// <summary>Sends a frame, which belongs to the channel from here on, and returns the reply, which belongs to the caller.</summary>
     /// <exception cref="ShardUnavailableException">The shard cannot be reached: dead, unknown, or past the time limit.</exception>
     ValueTask<ExpertReply> SubmitAsync(ExpertFrame frame, CancellationToken cancellationToken);
+
+    /// <summary>As <see cref="ILocalShard.ComputesHere"/>; false for what is reached over a wire.</summary>
+    bool ComputesHere => false;
+
+    /// <summary>As <see cref="ILocalShard.Compute"/>; only where <see cref="ComputesHere"/> says so.</summary>
+    string? Compute(ExpertBatch batch, Span<PairStatus> pairs) => throw new NotSupportedException($"Shard {Shard} does not compute on its caller's threads.");
 }
 
 /// <summary>A shard that cannot be reached just now. Its rows are tried elsewhere, or again under a newer plan.</summary>

@@ -42,6 +42,9 @@ internal sealed class RouteTable
     /// <summary>When (timestamp) a plan came first by which experts have no replica.</summary>
     public long MissingSince { get; }
 
+    /// <summary>The one shard of the plan, if it computes on the threads of its callers; else null.</summary>
+    public IExpertChannel? Here => _channels is [{ ComputesHere: true } only] ? only : null;
+
     public IExpertChannel Channel(int shard) => _channels[shard];
 
     /// <summary>The shard's id as text, for tags.</summary>

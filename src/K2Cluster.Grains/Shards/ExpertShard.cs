@@ -4,6 +4,7 @@ using K2Cluster.Checkpoint;
 using K2Cluster.Cluster.Dispatch;
 using K2Cluster.Contracts;
 using K2Cluster.Kernels.Devices;
+using K2Cluster.Kernels.Experts;
 using K2Cluster.Telemetry;
 
 namespace K2Cluster.Grains.Shards;
@@ -32,8 +33,10 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
     /// <param name="device">Where it holds and computes them; disposed with the shard.</param>
     /// <param name="source">Where it reads them.</param>
     /// <param name="time">The clock.</param>
-    public ExpertShard(PlannedShard identity, ExpertGrid grid, IExpertDevice device, ITensorSource source, TimeProvider time)
+    /// <param name="computesHere">Whether the device computes on its callers' threads.</param>
+    public ExpertShard(PlannedShard identity, ExpertGrid grid, IExpertDevice device, ITensorSource source, TimeProvider time, bool computesHere = false)
     {
+        ComputesHere = computesHere;
         (Identity, _grid, _device) = (identity, grid, device);
         _name = identity.Id.ToString();
         _tokens = new long[grid.Count];
@@ -46,6 +49,8 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
     public event Action? Changed;
 
     public PlannedShard Identity { get; }
+
+    public bool ComputesHere { get; }
 
     public ShardReport Report
     {
@@ -84,6 +89,20 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
 
         frame.Dispose();
         return new ExpertReply { Status = status, Pairs = 0, HiddenSize = 0, Problem = problem };
+    }
+
+    public string? Compute(ExpertBatch batch, Span<PairStatus> pairs)
+    {
+        // Ours, but not checked yet: what is out of range is for the dispatcher to name.
+        if (!_grid.Contains(batch.Layer, 0) || batch.HiddenSize != _worker.HiddenSize)
+            return null;
+        foreach (int expert in batch.ExpertIds.Span)
+        {
+            if ((uint)expert >= (uint)_grid.Experts)
+                return null;
+        }
+
+        return _worker.Compute(batch, pairs);
     }
 
     /// <summary>Takes an assignment unless it is older than one taken before; loading and dropping go on in the background.</summary>

@@ -16,6 +16,12 @@ public sealed record ShardHostOptions
     /// <summary>Where experts are read. Not disposed by the shards.</summary>
     public required ITensorSource Source { get; init; }
 
+    /// <summary>
+    /// Whether the device, if it is one only, computes on the threads that a gateway in this process computes on: then it
+    /// needs none of its own for that gateway's batches.
+    /// </summary>
+    public bool SharesThreads { get; init; }
+
     /// <summary>Makes the devices, in the order of their slots; called once, when the host starts. The shards dispose them.</summary>
     public required Func<IReadOnlyList<IExpertDevice>> CreateDevices { get; init; }
 }

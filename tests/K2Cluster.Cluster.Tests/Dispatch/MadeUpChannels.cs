@@ -4,6 +4,7 @@ using K2Cluster.Cluster.Dispatch;
 using K2Cluster.Cluster.Plans;
 using K2Cluster.Contracts;
 using K2Cluster.Kernels.Devices;
+using K2Cluster.Kernels.Experts;
 
 namespace K2Cluster.Cluster.Tests.Dispatch;
 
@@ -51,6 +52,30 @@ internal sealed class MadeUpChannels(ExpertGrid grid) : IChannelFactory
 
         /// <summary>What to do with a frame; null answers it.</summary>
         public Func<ExpertFrame, CancellationToken, Task<ExpertReply>?>? Handle { get; set; }
+
+        /// <summary>Whether it computes on the threads of its callers.</summary>
+        public bool ComputesHere { get; set; }
+
+        /// <summary>What becomes of an expert that is computed here; what it throws, computing throws.</summary>
+        public Func<int, PairStatus> StatusHere { get; set; } = _ => PairStatus.Done;
+
+        /// <summary>The threads that computed here.</summary>
+        public List<int> Threads { get; } = [];
+
+        public string? Compute(ExpertBatch batch, Span<PairStatus> pairs)
+        {
+            Threads.Add(Environment.CurrentManagedThreadId);
+            int hidden = batch.HiddenSize;
+            for (int pair = 0; pair < pairs.Length; pair++)
+            {
+                int expert = batch.ExpertIds.Span[pair];
+                pairs[pair] = StatusHere(expert);
+                for (int i = 0; i < hidden && pairs[pair] == PairStatus.Done; i++)
+                    batch.Outputs.Span[(pair * hidden) + i] = MadeUpDevice.Output(batch.Hidden.Span[(pair / batch.ExpertsPerToken * hidden) + i], batch.Layer, expert);
+            }
+
+            return pairs.Contains(PairStatus.Failed) ? "made up" : null;
+        }
 
         public ConcurrentQueue<(int Rows, int Pairs, long Incarnation)> Frames { get; } = new();
 

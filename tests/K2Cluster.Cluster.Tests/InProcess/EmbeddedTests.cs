@@ -13,11 +13,13 @@ public class EmbeddedTests(ITestOutputHelper output)
 {
     private static ClusterOptions Options => new() { Mode = ClusterMode.Embedded, ClusterId = "embedded", SiloName = "one", HostsShards = true };
 
-    [Fact]
-    public async Task A_cluster_of_one_starts_serves_and_stops()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_cluster_of_one_starts_serves_and_stops(bool sharesThreads)
     {
         long start = Stopwatch.GetTimestamp();
-        using IHost host = HostedMember.Build(Options, gateway: true);
+        using IHost host = HostedMember.Build(Options, gateway: true, sharesThreads: sharesThreads);
         await host.StartAsync();
         TimeSpan started = Stopwatch.GetElapsedTime(start);
         using CancellationTokenSource limit = new(TimeSpan.FromSeconds(20));
@@ -25,6 +27,7 @@ public class EmbeddedTests(ITestOutputHelper output)
         output.WriteLine($"Started {started.TotalMilliseconds:0} ms, plan complete {Stopwatch.GetElapsedTime(start).TotalMilliseconds:0} ms");
 
         IExperts experts = host.Services.GetRequiredService<IExperts>();
+        Assert.Equal(sharesThreads, experts.ComputesOnCollect);
         List<double> times = [];
         ExpertBatch one = new(1, Batches.HiddenSize, 4);
         for (int i = 0; i < 2000; i++)

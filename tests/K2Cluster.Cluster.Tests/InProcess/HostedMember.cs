@@ -12,7 +12,7 @@ internal static class HostedMember
     public static readonly ExpertGrid Grid = new(1, 3, 12);
 
     /// <summary>A host with or without a shard, with or without a gateway's dispatcher.</summary>
-    public static IHost Build(ClusterOptions options, bool gateway, int capacity = 1000)
+    public static IHost Build(ClusterOptions options, bool gateway, int capacity = 1000, bool sharesThreads = false)
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
         builder.Logging.ClearProviders();
@@ -24,6 +24,7 @@ internal static class HostedMember
                 Grid = Grid,
                 Format = "int4-g32",
                 Source = new NoTensors(),
+                SharesThreads = sharesThreads,
                 CreateDevices = () => [new MadeUpDevice(Batches.HiddenSize, capacity)],
             });
         }

@@ -5,6 +5,7 @@ using K2Cluster.Checkpoint;
 using K2Cluster.Contracts;
 using K2Cluster.Grains.Shards;
 using K2Cluster.Kernels.Devices;
+using K2Cluster.Kernels.Experts;
 using K2Cluster.Telemetry;
 
 namespace K2Cluster.Cluster.Tests.Shards;
@@ -110,6 +111,55 @@ public sealed class ExpertShardTests : IDisposable
         _device.BeforeCreateWork = (_, _) => { };
         using ExpertReply large = await _shard.ForwardAsync(Frame(pairs: many), CancellationToken.None);
         Assert.True(large.Payload.Span[..200].IndexOfAnyExcept((byte)PairStatus.Done) < 0);
+    }
+
+    [Fact]
+    public async Task Computes_a_batch_on_the_callers_thread_while_frames_come_from_others()
+    {
+        await LoadAsync(0, 1, 2, 3);
+        int computing = 0;
+        _device.BeforeForward = _ =>
+        {
+            Assert.Equal(1, Interlocked.Increment(ref computing));
+            Thread.Yield();
+            Interlocked.Decrement(ref computing);
+        };
+        Task<ExpertReply>[] frames = [.. Enumerable.Range(0, 20).Select(_ => _shard.ForwardAsync(Frame(pairs: [(0, 2)]), CancellationToken.None).AsTask())];
+        PairStatus[] statuses = new PairStatus[60];
+        for (int rows = 1; rows <= 20; rows++)
+        {
+            ExpertBatch batch = Batches.Random(new ExpertGrid(1, 1, 4), rows, 3, rows);
+            Assert.Null(_shard.Compute(batch, statuses.AsSpan(0, rows * 3)));
+            Assert.All(statuses[..(rows * 3)], status => Assert.Equal(PairStatus.Done, status));
+            batch.Statuses.Span.Fill(RowStatus.Done);
+            Batches.AssertDone(batch);
+        }
+
+        foreach (ExpertReply reply in await Task.WhenAll(frames))
+        {
+            Assert.Equal((byte)PairStatus.Done, reply.Payload.Span[0]);
+            reply.Dispose();
+        }
+    }
+
+    [Fact]
+    public async Task A_batch_that_it_cannot_take_stays_open()
+    {
+        await LoadAsync(0);
+        PairStatus[] statuses = new PairStatus[2];
+        Assert.Null(_shard.Compute(Batches.Make(1, [[0, 1]]), statuses));
+        Assert.Equal([PairStatus.Done, PairStatus.NotHeld], statuses);
+
+        statuses.AsSpan().Clear();
+        Assert.Null(_shard.Compute(Batches.Make(1, [[0, 4]]), statuses));
+        Assert.Null(_shard.Compute(Batches.Make(9, [[0, 1]]), statuses));
+        Assert.Equal([PairStatus.Pending, PairStatus.Pending], statuses);
+
+        _device.BeforeForward = _ => throw new InvalidOperationException("it is broken");
+        Assert.Contains("it is broken", _shard.Compute(Batches.Make(1, [[0, 1]]), statuses));
+        Assert.Equal([PairStatus.Failed, PairStatus.Failed], statuses);
+        _shard.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => _shard.Compute(Batches.Make(1, [[0, 1]]), statuses));
     }
 
     [Fact]
