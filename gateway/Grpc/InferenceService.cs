@@ -22,11 +22,15 @@ internal sealed class InferenceService(ModelGate gate, BodyIntake intake, TimePr
                 GenerateRequest.PromptOneofCase.TokenIds => new Prompt(null, RequestMapping.Ids(request.TokenIds.Ids, "token_ids"), "token_ids"),
                 _ => throw RequestException.Invalid("prompt", "A prompt is required: 'text' or 'token_ids'."),
             };
-            GenerationJob job;
+            GenerationJob[] jobs;
             using (await intake.EnterAsync(request.CalculateSize(), context.CancellationToken))
-                job = new Admission(model).Completion("gen-" + Guid.NewGuid().ToString("N"), prompt, settings);
-            EventWriter<GenerateEvent> events = new(settings.ReturnTokenIds, responseStream, message => message.TokenIds);
-            await StreamAsync(scope, model, job, settings, events,
+                jobs = new Admission(model).Completion("gen-" + Guid.NewGuid().ToString("N"), prompt, settings);
+            EventWriter<GenerateEvent> events = new(jobs.Length, responseStream, (message, choice, tokens) =>
+            {
+                message.Choice = (uint)choice;
+                RequestMapping.Attach(tokens, settings, model, message.TokenIds, message.Logprobs);
+            });
+            await StreamAsync(scope, model, jobs, settings, events,
                 started => new GenerateEvent { Started = started },
                 delta => new GenerateEvent { Text = delta.Text },
                 finished => new GenerateEvent { Finished = finished },
@@ -42,15 +46,19 @@ internal sealed class InferenceService(ModelGate gate, BodyIntake intake, TimePr
             ServedModel model = Admit(request.Model, request.Generated);
             GenerationSettings settings = RequestMapping.Settings(request.Options, context.Deadline, time);
             Conversation given = request.Conversation ?? throw RequestException.Invalid("conversation", "'conversation' is required.");
-            GenerationJob job;
+            GenerationJob[] jobs;
             using (await intake.EnterAsync(request.CalculateSize(), context.CancellationToken))
             {
                 ChatConversation conversation = RequestMapping.Chat(given, addGenerationPrompt: true);
-                job = new Admission(model).Chat("chat-" + Guid.NewGuid().ToString("N"), conversation, given.ToolChoice != ToolChoice.None, settings);
+                jobs = new Admission(model).Chat("chat-" + Guid.NewGuid().ToString("N"), conversation, given.ToolChoice != ToolChoice.None, settings);
             }
 
-            EventWriter<ChatEvent> events = new(settings.ReturnTokenIds, responseStream, message => message.TokenIds);
-            await StreamAsync(scope, model, job, settings, events,
+            EventWriter<ChatEvent> events = new(jobs.Length, responseStream, (message, choice, tokens) =>
+            {
+                message.Choice = (uint)choice;
+                RequestMapping.Attach(tokens, settings, model, message.TokenIds, message.Logprobs);
+            });
+            await StreamAsync(scope, model, jobs, settings, events,
                 started => new ChatEvent { Started = started },
                 Event,
                 finished => new ChatEvent { Finished = finished },
@@ -118,7 +126,7 @@ internal sealed class InferenceService(ModelGate gate, BodyIntake intake, TimePr
     private static async Task StreamAsync<T>(
         RequestScope scope,
         ServedModel model,
-        GenerationJob job,
+        GenerationJob[] jobs,
         GenerationSettings settings,
         EventWriter<T> events,
         Func<Started, T> started,
@@ -127,24 +135,24 @@ internal sealed class InferenceService(ModelGate gate, BodyIntake intake, TimePr
         CancellationToken cancellationToken)
         where T : class, new()
     {
-        scope.Admitted(model.Name, [job]);
+        scope.Admitted(model.Name, jobs);
         bool begun = false;
-        await foreach (JobStep step in new JobRunner(model).RunAsync(job, cancellationToken))
+        await foreach ((int choice, JobStep step) in new JobRunner(model).RunAsync(jobs, cancellationToken))
         {
             scope.Seen(step);
             if (!begun)
             {
                 begun = true;
-                await events.WriteAsync(started(RequestMapping.Started(model, job, settings)), cancellationToken);
+                await events.WriteAsync(0, started(RequestMapping.Started(model, jobs[0], settings)), cancellationToken);
             }
 
-            events.Add(step.Token);
+            events.Add(choice, step.Token);
             foreach (OutputDelta piece in step.Deltas)
-                await events.WriteAsync(delta(piece), cancellationToken);
+                await events.WriteAsync(choice, delta(piece), cancellationToken);
             if (step.End is { } end)
-                await events.WriteAsync(finished(RequestMapping.Finished(end)), cancellationToken);
+                await events.WriteAsync(choice, finished(RequestMapping.Finished(end)), cancellationToken);
             else if (settings.ReturnTokenIds && step.Deltas.Count == 0)
-                await events.WriteAsync(new T(), cancellationToken);
+                await events.WriteAsync(choice, new T(), cancellationToken);
         }
     }
 

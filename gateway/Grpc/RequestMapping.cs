@@ -1,5 +1,8 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Google.Protobuf;
+using Google.Protobuf.Collections;
+using K2Cluster.Engine;
 using K2Cluster.Gateway.Serving;
 using K2Cluster.Protocol.V1;
 using K2Cluster.Text;
@@ -21,6 +24,16 @@ internal static class RequestMapping
             MaxTokens = options.HasMaxTokens ? (int)Math.Min(options.MaxTokens, int.MaxValue) : null,
             Temperature = options.HasTemperature ? options.Temperature : null,
             TopP = options.HasTopP ? options.TopP : null,
+            TopK = (int)Math.Min(options.TopK, int.MaxValue),
+            MinP = options.MinP,
+            RepetitionPenalty = options.HasRepetitionPenalty ? options.RepetitionPenalty : null,
+            PresencePenalty = options.PresencePenalty,
+            FrequencyPenalty = options.FrequencyPenalty,
+            LogitBias = options.LogitBias.Select(entry => new TokenBias((int)Math.Min(entry.Key, int.MaxValue), entry.Value)).ToArray(),
+            StopTokenIds = Ids(options.StopTokenIds, "stop_token_ids"),
+            MinTokens = (int)Math.Min(options.MinTokens, int.MaxValue),
+            TopLogprobs = options.HasLogprobs ? (int)Math.Min(options.Logprobs, int.MaxValue) : null,
+            Choices = options.N == 0 ? 1 : (int)Math.Min(options.N, int.MaxValue),
             Seed = options.HasSeed ? options.Seed : null,
             Stops = options.Stop,
             IgnoreEos = options.IgnoreEos,
@@ -60,6 +73,21 @@ internal static class RequestMapping
         return started;
     }
 
+    /// <summary>Puts what was asked for of the tokens into an event.</summary>
+    public static void Attach(IReadOnlyList<AnswerToken> tokens, GenerationSettings settings, ServedModel model, RepeatedField<uint> ids, RepeatedField<Protocol.V1.TokenLogprobs> logprobs)
+    {
+        foreach (AnswerToken token in tokens)
+        {
+            if (settings.ReturnTokenIds)
+                ids.Add((uint)token.Id);
+            if (token.Logprobs is not { } given)
+                continue;
+            Protocol.V1.TokenLogprobs mapped = new() { Chosen = Logprob(token.Id, given.Logprob, model) };
+            mapped.Top.AddRange(given.Top.Select(entry => Logprob(entry.Token, entry.Logprob, model)));
+            logprobs.Add(mapped);
+        }
+    }
+
     public static Finished Finished(JobEnd end) => new()
     {
         Reason = end.Reason switch
@@ -75,6 +103,13 @@ internal static class RequestMapping
             CompletionTokens = (uint)end.Usage.Completion,
             ReasoningTokens = (uint)end.Usage.Reasoning,
         },
+    };
+
+    private static Protocol.V1.TokenLogprob Logprob(int token, float logprob, ServedModel model) => new()
+    {
+        TokenId = (uint)token,
+        Logprob = OpenAi.TokenNames.Finite(logprob),
+        Text = model.Tokenizer is { } tokenizer ? ByteString.CopyFrom(tokenizer.Bytes(token)) : ByteString.Empty,
     };
 
     /// <summary>What is left until the call's deadline, at most what a request may have; null where it has none.</summary>

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using System.Text.Json;
 using K2Cluster.Gateway.Serving;
 
@@ -16,7 +15,8 @@ internal sealed record AnswerHead(string Id, string Model, DateTimeOffset Create
 /// <summary>Writes answers as OpenAI's API has them: whole, or in chunks as their steps come.</summary>
 internal abstract class AnswerFormat(AnswerHead head, IReadOnlyList<GenerationJob> jobs)
 {
-    private readonly List<int>[] _unsent = [.. jobs.Select(_ => new List<int>())];
+    private readonly List<AnswerToken>[] _unsent = [.. jobs.Select(_ => new List<AnswerToken>())];
+    private readonly bool _withLogprobs = jobs[0].Generation.Sampling.TopLogprobs is not null;
 
     protected AnswerHead Head { get; } = head;
 
@@ -111,14 +111,33 @@ internal abstract class AnswerFormat(AnswerHead head, IReadOnlyList<GenerationJo
         json.WriteNumber("index", index);
     }
 
-    protected void WriteChoiceEnd(Utf8JsonWriter json, EndReason? reason, List<int> tokens)
+    protected void WriteChoiceEnd(Utf8JsonWriter json, EndReason? reason, List<AnswerToken> tokens)
     {
-        json.WriteNull("logprobs");
+        if (_withLogprobs && tokens.Count > 0)
+        {
+            json.WriteStartObject("logprobs");
+            WriteLogprobs(json, tokens);
+            json.WriteEndObject();
+        }
+        else
+        {
+            json.WriteNull("logprobs");
+        }
+
         json.WriteString("finish_reason", reason is { } why ? Name(why) : null);
         if (Head.ReturnTokenIds)
-            WriteIds(json, "token_ids", CollectionsMarshal.AsSpan(tokens));
+        {
+            json.WriteStartArray("token_ids");
+            foreach (AnswerToken token in tokens)
+                json.WriteNumberValue(token.Id);
+            json.WriteEndArray();
+        }
+
         json.WriteEndObject();
     }
+
+    /// <summary>The members of "logprobs": of all tokens, those of reasoning, tool calls and the end among them.</summary>
+    protected abstract void WriteLogprobs(Utf8JsonWriter json, List<AnswerToken> tokens);
 
     protected static void WriteIds(Utf8JsonWriter json, string name, ReadOnlySpan<int> ids)
     {

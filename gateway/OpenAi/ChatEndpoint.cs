@@ -11,19 +11,19 @@ internal static class ChatEndpoint
     {
         ServedModel model = gate.Ready;
         AnswerHead head;
-        GenerationJob job;
+        GenerationJob[] jobs;
         using (JsonBody body = await JsonBody.ReadAsync(http.Request))
         {
             JsonFields fields = body.Fields;
             model.CheckName(fields.String("model"));
-            GenerationSettings settings = SettingsReader.Read(fields);
+            GenerationSettings settings = SettingsReader.Read(fields) with { TopLogprobs = SettingsReader.ReadChatLogprobs(fields) };
             bool withTools = ReadToolChoice(fields);
             ChatConversation conversation = ConversationReader.Read(fields, withTools, addGenerationPrompt: true);
             head = AnswerHeadReader.Read(fields, "chatcmpl-", model, settings, time);
-            job = new Admission(model).Chat(head.Id, conversation, withTools, settings);
+            jobs = new Admission(model).Chat(head.Id, conversation, withTools, settings);
         }
 
-        await GenerationEndpoint.RespondAsync(http, model, head, [job], new ChatFormat(head, job), scope);
+        await GenerationEndpoint.RespondAsync(http, model, head, jobs, new ChatFormat(head, jobs, model.Tokenizer), scope);
     }
 
     /// <summary>Whether the model may call tools.</summary>

@@ -1,23 +1,32 @@
 using System.Text.Json;
 using K2Cluster.Gateway.Serving;
+using K2Cluster.Text;
 using K2Cluster.Text.Output;
 
 namespace K2Cluster.Gateway.OpenAi;
 
 /// <summary>chat.completion and chat.completion.chunk, with reasoning_content beside content as vLLM has it.</summary>
-internal sealed class ChatFormat(AnswerHead head, GenerationJob job) : AnswerFormat(head, [job])
+internal sealed class ChatFormat(AnswerHead head, IReadOnlyList<GenerationJob> jobs, K2Tokenizer? tokenizer) : AnswerFormat(head, jobs)
 {
+    private readonly TokenNames _names = new(tokenizer);
+
     protected override string Kind => "chat.completion";
 
     protected override string ChunkKind => "chat.completion.chunk";
 
-    public override void Begin(ServerSentEvents events) => AddChunk(events, 0, null, json =>
+    public override void Begin(ServerSentEvents events)
     {
-        json.WriteStartObject("delta");
-        json.WriteString("role", "assistant");
-        json.WriteString("content", "");
-        json.WriteEndObject();
-    }, WriteExtras);
+        for (int index = 0; index < Jobs.Count; index++)
+        {
+            AddChunk(events, index, null, json =>
+            {
+                json.WriteStartObject("delta");
+                json.WriteString("role", "assistant");
+                json.WriteString("content", "");
+                json.WriteEndObject();
+            }, index == 0 ? WriteExtras : null);
+        }
+    }
 
     protected override void WriteChoice(Utf8JsonWriter json, int index, Answer answer)
     {
@@ -59,6 +68,21 @@ internal sealed class ChatFormat(AnswerHead head, GenerationJob job) : AnswerFor
         json.WriteStartObject("delta");
         json.WriteEndObject();
     });
+
+    protected override void WriteLogprobs(Utf8JsonWriter json, List<AnswerToken> tokens)
+    {
+        json.WriteStartArray("content");
+        foreach (AnswerToken token in tokens)
+        {
+            json.WriteStartObject();
+            _names.Write(json, token.Id, token.Logprobs!.Logprob);
+            _names.WriteTop(json, "top_logprobs", token.Logprobs);
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+        json.WriteNull("refusal");
+    }
 
     protected override void WriteExtras(Utf8JsonWriter json)
     {

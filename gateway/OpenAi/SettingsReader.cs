@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Text.Json;
+using K2Cluster.Engine;
 using K2Cluster.Gateway.Serving;
 
 namespace K2Cluster.Gateway.OpenAi;
@@ -9,20 +11,8 @@ internal static class SettingsReader
     /// <summary>Parameters that would change the answer, which this version cannot give, with what leaves the answer as it is.</summary>
     private static readonly (string Name, Func<JsonElement, bool> IsNeutral)[] Unsupported =
     [
-        ("n", value => IsNumber(value, 1)),
-        ("best_of", value => IsNumber(value, 1)),
-        ("logprobs", value => value.ValueKind == JsonValueKind.False),
-        ("top_logprobs", value => IsNumber(value, 0)),
         ("prompt_logprobs", _ => false),
-        ("logit_bias", IsEmpty),
-        ("presence_penalty", value => IsNumber(value, 0)),
-        ("frequency_penalty", value => IsNumber(value, 0)),
-        ("repetition_penalty", value => IsNumber(value, 1)),
         ("length_penalty", value => IsNumber(value, 1)),
-        ("top_k", value => IsNumber(value, 0) || IsNumber(value, -1)),
-        ("min_p", value => IsNumber(value, 0)),
-        ("min_tokens", value => IsNumber(value, 0)),
-        ("stop_token_ids", IsEmpty),
         ("bad_words", IsEmpty),
         ("allowed_token_ids", IsEmpty),
         ("truncate_prompt_tokens", _ => false),
@@ -49,21 +39,54 @@ internal static class SettingsReader
         ("web_search_options", _ => false),
     ];
 
+    /// <summary>Of a 32-bit number.</summary>
+    private const int MaxIdDigits = 10;
+
     public static GenerationSettings Read(JsonFields body)
     {
         RefuseUnsupported(body);
         long? maxTokens = body.Integer("max_tokens", 1, int.MaxValue);
+        int choices = (int)(body.Integer("n", 1, SettingsCheck.MaxChoices) ?? 1);
+        if (body.Any("best_of") is { } best && !IsNumber(best, choices))
+            throw Refusal("best_of", "'best_of' must be as large as 'n': answers are not ranked here.");
         return new GenerationSettings
         {
             MaxTokens = (int?)(body.Integer("max_completion_tokens", 1, int.MaxValue) ?? maxTokens),
             Temperature = body.Number("temperature"),
             TopP = body.Number("top_p"),
+            TopK = (int?)body.Integer("top_k", -1, int.MaxValue) is { } topK ? Math.Max(topK, 0) : null,
+            MinP = body.Number("min_p"),
+            RepetitionPenalty = body.Number("repetition_penalty"),
+            PresencePenalty = body.Number("presence_penalty"),
+            FrequencyPenalty = body.Number("frequency_penalty"),
+            LogitBias = ReadBiases(body),
+            Choices = choices,
+            MinTokens = (int)(body.Integer("min_tokens", 0, int.MaxValue) ?? 0),
+            StopTokenIds = ReadStopTokens(body),
             Seed = (ulong?)body.Integer("seed", long.MinValue, long.MaxValue),
             Stops = ReadStops(body),
             IgnoreEos = body.Boolean("ignore_eos") ?? false,
             ReturnTokenIds = body.Boolean("return_token_ids") ?? false,
             TimeLimit = ReadTimeLimit(body),
         };
+    }
+
+    /// <summary>Chat: 'logprobs' is a boolean, 'top_logprobs' says how many.</summary>
+    public static int? ReadChatLogprobs(JsonFields body)
+    {
+        bool wanted = body.Boolean("logprobs") ?? false;
+        int top = (int)(body.Integer("top_logprobs", 0, SamplingParameters.MaxTopLogprobs) ?? 0);
+        if (top > 0 && !wanted)
+            throw RequestException.Invalid("top_logprobs", $"'top_logprobs' is {top}; it is only taken with 'logprobs': true.");
+        return wanted ? top : null;
+    }
+
+    /// <summary>Completions: 'logprobs' says how many; more than OpenAI's 5 are taken.</summary>
+    public static int? ReadCompletionLogprobs(JsonFields body)
+    {
+        if (body.Any("top_logprobs") is { } top && !IsNumber(top, 0))
+            throw Refusal("top_logprobs", "'top_logprobs' is a parameter of chat; here 'logprobs' says how many.");
+        return body.Any("logprobs") is { ValueKind: JsonValueKind.False } ? null : (int?)body.Integer("logprobs", 0, SamplingParameters.MaxTopLogprobs);
     }
 
     private static void RefuseUnsupported(JsonFields body)
@@ -88,9 +111,35 @@ internal static class SettingsReader
         null => [],
         { ValueKind: JsonValueKind.String } one => [one.GetString()!],
         // One more than is taken is enough to refuse them.
-        { ValueKind: JsonValueKind.Array } several => [.. JsonFields.ItemsOf(several, "stop").Take(Admission.MaxStops + 1).Select(item => JsonFields.StringOf(item.Item, item.Path))],
+        { ValueKind: JsonValueKind.Array } several => [.. JsonFields.ItemsOf(several, "stop").Take(SettingsCheck.MaxStops + 1).Select(item => JsonFields.StringOf(item.Item, item.Path))],
         { } other => throw JsonFields.Mismatch("stop", "a string or an array of strings", other),
     };
+
+    private static int[] ReadStopTokens(JsonFields body)
+    {
+        if (body.Any("stop_token_ids") is not { } ids)
+            return [];
+        if (ids.ValueKind == JsonValueKind.Array && ids.GetArrayLength() > SettingsCheck.MaxStopTokens)
+            throw SettingsCheck.TooMany("stop_token_ids", ids.GetArrayLength(), "ids", SettingsCheck.MaxStopTokens);
+        return TokenIds.Read(ids, "stop_token_ids");
+    }
+
+    private static TokenBias[] ReadBiases(JsonFields body)
+    {
+        if (body.Any("logit_bias") is not { } map)
+            return [];
+        JsonFields biases = JsonFields.Of(map, "logit_bias");
+        int count = map.GetPropertyCount();
+        if (count > SamplingParameters.MaxLogitBias)
+            throw SettingsCheck.TooMany("logit_bias", count, "tokens", SamplingParameters.MaxLogitBias);
+        return [.. map.EnumerateObject().Select(member =>
+        {
+            if (member.Name.Length > MaxIdDigits || !int.TryParse(member.Name, NumberStyles.None, CultureInfo.InvariantCulture, out int token))
+                throw RequestException.Invalid("logit_bias", $"'logit_bias' has '{Excerpt.Of(member.Name)}', which is no token id.");
+            double bias = biases.Number(member.Name) ?? throw JsonFields.Mismatch(biases.Path(member.Name), "a number", member.Value);
+            return new TokenBias(token, (float)bias);
+        })];
+    }
 
     private static TimeSpan? ReadTimeLimit(JsonFields body) =>
         // Clamped to what a TimeSpan holds; admission says what is allowed.

@@ -6,11 +6,6 @@ namespace K2Cluster.Gateway.Serving;
 /// <summary>Turns what either API read into jobs that the engine takes, or says what is wrong. One for each request: its jobs share a seed.</summary>
 internal sealed class Admission(ServedModel model)
 {
-    /// <summary>Most stop strings, and most characters in one.</summary>
-    public const int MaxStops = 16;
-
-    private const int MaxStopLength = 1024;
-
     /// <summary>OpenAI's default for raw completions.</summary>
     private const int DefaultCompletionTokens = 16;
 
@@ -28,26 +23,28 @@ internal sealed class Admission(ServedModel model)
 
     public ServedModel Model { get; } = model;
 
-    /// <summary>An answer to a conversation.</summary>
-    public GenerationJob Chat(string id, ChatConversation conversation, bool allowToolCalls, GenerationSettings settings)
+    /// <summary>The answers to a conversation, as many as are asked for.</summary>
+    public GenerationJob[] Chat(string id, ChatConversation conversation, bool allowToolCalls, GenerationSettings settings)
     {
         RefuseHopeless(conversation.Messages.Sum(message => message.Content.Sum(part => part.Text?.Length ?? 0L)), "messages");
         int[] prompt = Render(conversation);
         AnswerKind kind = allowToolCalls ? AnswerKind.Message : AnswerKind.MessageWithoutTools;
-        return Job(id, prompt, "messages", kind, settings) with { EarlierCalls = conversation.Messages.Sum(message => message.ToolCalls.Count) };
+        GenerationJob job = Job(id, prompt, "messages", kind, settings) with { EarlierCalls = conversation.Messages.Sum(message => message.ToolCalls.Count) };
+        return Choices(job, settings.Choices);
     }
 
-    /// <summary>A continuation of text or ids; of several in one request each is a choice of its own.</summary>
-    public GenerationJob Completion(string id, Prompt prompt, GenerationSettings settings, int choice = 0)
+    /// <summary>The continuations of text or ids, as many as are asked for; of several prompts in one request, this is the index-th.</summary>
+    public GenerationJob[] Completion(string id, Prompt prompt, GenerationSettings settings, int index = 0)
     {
         if (Model.Tokenizer is null && !settings.ReturnTokenIds)
             Model.TokenizerFor("return_token_ids");
         if (prompt.Ids is { } given)
-            CheckIds(given, prompt.Parameter);
+            SettingsCheck.CheckIds(given, prompt.Parameter, Model);
         RefuseHopeless(prompt.Text?.Length ?? 0, prompt.Parameter);
         ReadOnlyMemory<int> ids = prompt.Ids ?? Encode(prompt.Text!, prompt.Parameter);
         AnswerKind kind = Model.Tokenizer is null ? AnswerKind.Tokens : AnswerKind.Text;
-        return Job(id, ids, prompt.Parameter, kind, settings with { MaxTokens = settings.MaxTokens ?? DefaultCompletionTokens }, choice);
+        GenerationSettings bounded = settings with { MaxTokens = settings.MaxTokens ?? Math.Max(DefaultCompletionTokens, settings.MinTokens) };
+        return Choices(Job(id, ids, prompt.Parameter, kind, bounded, index * settings.Choices), settings.Choices);
     }
 
     /// <summary>The prompt of a conversation, its historical tool call ids as the model knows them.</summary>
@@ -73,18 +70,8 @@ internal sealed class Admission(ServedModel model)
     public string Decode(int[] ids, string parameter)
     {
         K2Tokenizer tokenizer = Model.TokenizerFor(parameter);
-        CheckIds(ids, parameter);
+        SettingsCheck.CheckIds(ids, parameter, Model);
         return tokenizer.Decode(ids);
-    }
-
-    private void CheckIds(ReadOnlyMemory<int> ids, string parameter)
-    {
-        ReadOnlySpan<int> span = ids.Span;
-        for (int i = 0; i < span.Length; i++)
-        {
-            if ((uint)span[i] >= (uint)Model.Engine.VocabularySize)
-                throw RequestException.Invalid($"{parameter}[{i}]", $"'{parameter}[{i}]' is {span[i]}; the vocabulary has ids 0 to {Model.Engine.VocabularySize - 1}.");
-        }
     }
 
     /// <summary>Refuses a text of which already the length says that it does not fit, before seconds go into encoding it.</summary>
@@ -100,57 +87,55 @@ internal sealed class Admission(ServedModel model)
 
     private GenerationJob Job(string id, ReadOnlyMemory<int> prompt, string parameter, AnswerKind kind, GenerationSettings settings, int choice = 0)
     {
-        CheckSettings(settings);
+        SettingsCheck.Check(settings, Model);
         int context = Model.Engine.MaxContext;
         if (prompt.IsEmpty)
             throw RequestException.Invalid(parameter, $"'{parameter}' is empty; the prompt needs at least one token.");
         int left = context - prompt.Length;
-        if (left < (settings.MaxTokens ?? 1))
+        int least = Math.Max(1, settings.MinTokens);
+        if (left < (settings.MaxTokens ?? least))
         {
-            string generate = settings.MaxTokens is { } most ? $"{most}" : "at least 1";
-            throw TooLong(left < 1 ? parameter : "max_tokens", $"{prompt.Length} in '{parameter}' and {generate} to generate");
+            string generate = settings.MaxTokens is { } most ? $"{most}" : $"at least {least}";
+            throw TooLong(left < 1 ? parameter : settings.MaxTokens is null ? "min_tokens" : "max_tokens", $"{prompt.Length} in '{parameter}' and {generate} to generate");
         }
 
         return new GenerationJob
         {
             Kind = kind,
             Stops = settings.Stops,
+            PromptTokens = prompt.Length,
             Generation = new GenerationRequest
             {
                 Id = id,
                 Prompt = prompt,
-                MaxTokens = settings.MaxTokens ?? Math.Min(left, DefaultChatTokens),
-                Sampling = new SamplingParameters(
-                    (float)(settings.Temperature ?? Model.DefaultTemperature),
-                    (float)(settings.TopP ?? Model.DefaultTopP),
-                    settings.Seed ?? _drawn),
+                MaxTokens = settings.MaxTokens ?? Math.Min(left, Math.Max(DefaultChatTokens, least)),
+                Sampling = Sampling(settings),
                 Choice = choice,
-                StopTokens = settings.IgnoreEos ? [] : Model.StopTokens,
+                StopTokens = settings.IgnoreEos ? settings.StopTokenIds : [.. Model.StopTokens.Union(settings.StopTokenIds)],
                 TimeLimit = settings.TimeLimit ?? DefaultTimeLimit,
             },
         };
     }
 
-    private void CheckSettings(GenerationSettings settings)
+    private SamplingParameters Sampling(GenerationSettings settings) => new(
+        (float)(settings.Temperature ?? Model.DefaultTemperature),
+        (float)(settings.TopP ?? Model.DefaultTopP),
+        settings.Seed ?? _drawn)
     {
-        if (settings.MaxTokens is < 1)
-            throw RequestException.Invalid("max_tokens", $"'max_tokens' is {settings.MaxTokens}; it must be at least 1.");
-        if (settings.Temperature is { } temperature && !(temperature >= 0 && temperature <= 2))
-            throw RequestException.Invalid("temperature", $"'temperature' is {temperature}; it must be 0 to 2.");
-        // Checked as the engine will see it: the smallest doubles are 0 in single precision.
-        if (settings.TopP is { } topP && !((float)topP > 0 && topP <= 1))
-            throw RequestException.Invalid("top_p", $"'top_p' is {topP}; it must be above 0 and at most 1.");
-        if (settings.TimeLimit is { } limit && !(limit > TimeSpan.Zero && limit <= MaxTimeLimit))
-            throw RequestException.Invalid("timeout", $"'timeout' is {limit.TotalSeconds:0.###} s; it must be above 0 and at most {MaxTimeLimit.TotalSeconds:0}.");
-        if (settings.Stops.Count == 0)
-            return;
-        Model.TokenizerFor("stop");
-        if (settings.Stops.Count > MaxStops)
-            throw RequestException.Invalid("stop", $"'stop' has {settings.Stops.Count} strings; at most {MaxStops} are taken.");
-        for (int i = 0; i < settings.Stops.Count; i++)
-        {
-            if (settings.Stops[i].Length is 0 or > MaxStopLength)
-                throw RequestException.Invalid($"stop[{i}]", $"'stop[{i}]' has {settings.Stops[i].Length} characters; it must have 1 to {MaxStopLength}.");
-        }
-    }
+        TopK = settings.TopK ?? 0,
+        MinP = (float)(settings.MinP ?? 0),
+        RepetitionPenalty = (float)(settings.RepetitionPenalty ?? 1),
+        PresencePenalty = (float)(settings.PresencePenalty ?? 0),
+        FrequencyPenalty = (float)(settings.FrequencyPenalty ?? 0),
+        LogitBias = settings.LogitBias,
+        MinTokens = settings.MinTokens,
+        TopLogprobs = settings.TopLogprobs,
+    };
+
+    /// <summary>Several answers to one prompt, which differ by their choice. The prompt is counted once.</summary>
+    private static GenerationJob[] Choices(GenerationJob job, int count) => [.. Enumerable.Range(0, count).Select(i => i == 0 ? job : job with
+    {
+        PromptTokens = 0,
+        Generation = job.Generation with { Choice = job.Generation.Choice + i },
+    })];
 }

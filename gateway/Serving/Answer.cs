@@ -7,7 +7,7 @@ internal sealed class Answer
 {
     public AssistantMessage Message { get; } = new();
 
-    public List<int> Tokens { get; } = [];
+    public List<AnswerToken> Tokens { get; } = [];
 
     /// <summary>Set once the last step was added.</summary>
     public JobEnd? End { get; private set; }

@@ -1,3 +1,4 @@
+using System.Text;
 using K2Cluster.Text;
 using K2Cluster.Text.Output;
 
@@ -5,7 +6,7 @@ namespace K2Cluster.Gateway.Serving;
 
 /// <summary>
 /// Turns the tokens of one answer into pieces of text: splits an assistant's message, or decodes plain text, and ends it
-/// before a stop string. Stop strings are looked for in reasoning and in content, each for itself, as they read without
+/// before a stop string, though not before the least number of tokens. Stop strings are looked for in reasoning and in content, each for itself, as they read without
 /// the markers between them; not in tool arguments, which would be left as half a JSON text.
 /// </summary>
 internal sealed class AnswerText
@@ -16,7 +17,9 @@ internal sealed class AnswerText
     private readonly Utf8StreamDecoder? _decoder;
     private readonly IReadOnlyList<string> _stops;
     private readonly List<OutputDelta> _raw = [];
+    private readonly int _minTokens;
     private StopMatcher? _matcher;
+    private int _tokens;
     private OutputKind _matched;
     private bool _reasoning;
 
@@ -25,6 +28,7 @@ internal sealed class AnswerText
         _kind = job.Kind;
         _tokenizer = tokenizer;
         _stops = job.Stops;
+        _minTokens = job.Generation.Sampling.MinTokens;
         if (_kind == AnswerKind.Text)
             _decoder = new Utf8StreamDecoder();
         else if (_kind != AnswerKind.Tokens)
@@ -34,6 +38,9 @@ internal sealed class AnswerText
     /// <summary>The stop string that ended the text; nothing is to be appended after it.</summary>
     public string? Stop { get; private set; }
 
+    /// <summary>Characters (code points) of plain text that were decoded.</summary>
+    public int Length { get; private set; }
+
     public int ReasoningTokens { get; private set; }
 
     public bool HasToolCalls => _kind == AnswerKind.Message && _parser!.HasToolCalls;
@@ -42,6 +49,7 @@ internal sealed class AnswerText
     public void Append(int token, List<OutputDelta> deltas)
     {
         _raw.Clear();
+        _tokens++;
         if (_parser is not null)
         {
             CountReasoning(token, _tokenizer!.Special);
@@ -89,8 +97,11 @@ internal sealed class AnswerText
 
     private void Decoded(string text)
     {
-        if (text.Length > 0)
-            _raw.Add(new OutputDelta(OutputKind.Content, text));
+        if (text.Length == 0)
+            return;
+        _raw.Add(new OutputDelta(OutputKind.Content, text));
+        foreach (Rune _ in text.EnumerateRunes())
+            Length++;
     }
 
     private void Pass(List<OutputDelta> deltas)
@@ -114,7 +125,7 @@ internal sealed class AnswerText
                 _matched = delta.Kind;
             }
 
-            Add(_matcher.Append(delta.Text), deltas);
+            Add(_matcher.Append(delta.Text, _tokens > _minTokens), deltas);
             Stop = _matcher.Matched;
         }
     }

@@ -14,6 +14,9 @@ internal sealed record GenerationJob
     /// <summary>The text ends before the first of these.</summary>
     public IReadOnlyList<string> Stops { get; init; } = [];
 
+    /// <summary>What its usage says of the prompt: 0 where another answer to the same prompt counts it.</summary>
+    public required int PromptTokens { get; init; }
+
     /// <summary>Tool calls in the conversation so far: ids of new ones go on counting.</summary>
     public int EarlierCalls { get; init; }
 }

@@ -1,3 +1,5 @@
+using K2Cluster.Engine;
+
 namespace K2Cluster.Gateway.Serving;
 
 /// <summary>What a request says about how to generate, as it says it: absent stays null.</summary>
@@ -9,11 +11,36 @@ internal sealed record GenerationSettings
 
     public double? TopP { get; init; }
 
+    /// <summary>0 for all tokens.</summary>
+    public int? TopK { get; init; }
+
+    public double? MinP { get; init; }
+
+    public double? RepetitionPenalty { get; init; }
+
+    public double? PresencePenalty { get; init; }
+
+    public double? FrequencyPenalty { get; init; }
+
+    public IReadOnlyList<TokenBias> LogitBias { get; init; } = [];
+
     public ulong? Seed { get; init; }
+
+    /// <summary>Answers to each prompt.</summary>
+    public int Choices { get; init; } = 1;
+
+    /// <summary>Likeliest tokens to report beside each chosen one; null for no log-probabilities.</summary>
+    public int? TopLogprobs { get; init; }
+
+    /// <summary>Neither a token nor a string ends the text before so many tokens.</summary>
+    public int MinTokens { get; init; }
 
     public IReadOnlyList<string> Stops { get; init; } = [];
 
-    /// <summary>Generate on past the tokens that end a text.</summary>
+    /// <summary>Tokens that end the text beside the model's own.</summary>
+    public IReadOnlyList<int> StopTokenIds { get; init; } = [];
+
+    /// <summary>Generate on past the model's own tokens that end a text.</summary>
     public bool IgnoreEos { get; init; }
 
     /// <summary>The client takes token ids beside the text, or in its place.</summary>

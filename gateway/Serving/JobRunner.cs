@@ -22,12 +22,14 @@ internal sealed class JobRunner(ServedModel model)
         await using IAsyncEnumerator<GeneratedToken> tokens = Submit(job.Generation, work.Token).GetAsyncEnumerator(work.Token);
         while (await NextAsync(tokens, job.Generation))
         {
-            (int token, FinishReason? finish) = tokens.Current;
+            GeneratedToken generated = tokens.Current;
+            FinishReason? finish = generated.Finish;
+            AnswerToken token = new(generated.Id, generated.Logprobs, text.Length);
             completion++;
             deltas.Clear();
             // The token that ends a text is not part of it.
             if (finish != FinishReason.Stop)
-                text.Append(token, deltas);
+                text.Append(token.Id, deltas);
             if (finish is not null && text.Stop is null)
                 text.Finish(deltas);
 
@@ -36,7 +38,7 @@ internal sealed class JobRunner(ServedModel model)
             {
                 EndReason reason = text.Stop is null && finish == FinishReason.Length ? EndReason.Length
                     : text.Stop is null && text.HasToolCalls ? EndReason.ToolCalls : EndReason.Stop;
-                end = new JobEnd(reason, new TokenUsage(job.Generation.Prompt.Length, completion, text.ReasoningTokens), text.Stop);
+                end = new JobEnd(reason, new TokenUsage(job.PromptTokens, completion, text.ReasoningTokens), text.Stop);
                 // Before the last step is handed on: a slow client must not keep a stopped job's pages.
                 if (finish is null)
                     await work.CancelAsync();

@@ -1,12 +1,19 @@
+using K2Cluster.Engine;
 using K2Cluster.Text.Output;
 
 namespace K2Cluster.Gateway.Serving;
 
 /// <summary>One generated token and what became certain of the text with it.</summary>
-/// <param name="Token">Its id.</param>
+/// <param name="Token">The token.</param>
 /// <param name="Deltas">Pieces of the text, in order; often none. Plain text comes as content.</param>
 /// <param name="End">Set in the last step only.</param>
-internal readonly record struct JobStep(int Token, IReadOnlyList<OutputDelta> Deltas, JobEnd? End);
+internal readonly record struct JobStep(AnswerToken Token, IReadOnlyList<OutputDelta> Deltas, JobEnd? End);
+
+/// <summary>A token of an answer.</summary>
+/// <param name="Id">Its id.</param>
+/// <param name="Logprobs">Set where they were asked for.</param>
+/// <param name="TextOffset">Characters (code points) of plain text before it.</param>
+internal readonly record struct AnswerToken(int Id, TokenLogprobs? Logprobs, int TextOffset);
 
 /// <summary>How a job ended.</summary>
 /// <param name="Reason">Why.</param>

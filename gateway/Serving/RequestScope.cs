@@ -29,7 +29,7 @@ internal sealed class RequestScope : IDisposable
         _activity?.SetTag("gen_ai.request.model", model);
         _activity?.SetTag("k2.request.id", jobs[0].Generation.Id);
         _activity?.SetTag("k2.seed", jobs[0].Generation.Sampling.Seed);
-        _activity?.SetTag("gen_ai.usage.input_tokens", jobs.Sum(job => (long)job.Generation.Prompt.Length));
+        _activity?.SetTag("gen_ai.usage.input_tokens", jobs.Sum(job => (long)job.PromptTokens));
     }
 
     /// <summary>A step came.</summary>

@@ -64,6 +64,16 @@ public sealed class GrpcTests
         { """{"text":"a","options":{"temperature":"Infinity"}}""", StatusCode.InvalidArgument, "temperature" },
         { """{"text":"a","options":{"topP":0}}""", StatusCode.InvalidArgument, "top_p" },
         { """{"text":"a","options":{"stop":[""]}}""", StatusCode.InvalidArgument, "stop[0]" },
+        { """{"text":"a","options":{"topK":4294967295,"minP":"NaN"}}""", StatusCode.InvalidArgument, "min_p" },
+        { """{"text":"a","options":{"repetitionPenalty":0}}""", StatusCode.InvalidArgument, "repetition_penalty" },
+        { """{"text":"a","options":{"presencePenalty":-3}}""", StatusCode.InvalidArgument, "presence_penalty" },
+        { """{"text":"a","options":{"frequencyPenalty":"Infinity"}}""", StatusCode.InvalidArgument, "frequency_penalty" },
+        { """{"text":"a","options":{"logitBias":{"4294967295":1}}}""", StatusCode.InvalidArgument, "logit_bias" },
+        { """{"text":"a","options":{"logitBias":{"5":"NaN"}}}""", StatusCode.InvalidArgument, "logit_bias.5" },
+        { """{"text":"a","options":{"stopTokenIds":[1,2048]}}""", StatusCode.InvalidArgument, "stop_token_ids[1]" },
+        { """{"text":"a","options":{"minTokens":4294967295}}""", StatusCode.InvalidArgument, "max_tokens" },
+        { """{"text":"a","options":{"logprobs":21}}""", StatusCode.InvalidArgument, "logprobs" },
+        { """{"text":"a","options":{"n":17}}""", StatusCode.InvalidArgument, "n" },
     };
 
     [Theory]

@@ -60,7 +60,7 @@ internal sealed class HostileCalls(int seed)
     private GenerationOptions Options()
     {
         GenerationOptions options = new() { MaxTokens = (uint)_random.Next(1, 20), ReturnTokenIds = _random.Next(2) == 0, IgnoreEos = _random.Next(2) == 0 };
-        switch (_random.Next(8))
+        switch (_random.Next(12))
         {
             case 0:
                 options.MaxTokens = Pick(Numbers);
@@ -73,6 +73,21 @@ internal sealed class HostileCalls(int seed)
                 break;
             case 3:
                 options.Seed = ulong.MaxValue;
+                break;
+            case 5:
+                options.TopK = Pick(Numbers);
+                options.MinTokens = Pick(0u, 1u, 30u, uint.MaxValue);
+                break;
+            case 6:
+                (options.MinP, options.RepetitionPenalty, options.PresencePenalty, options.FrequencyPenalty) = (Pick(Reals), Pick(Reals), Pick(Reals), Pick(Reals));
+                break;
+            case 7:
+                options.LogitBias[Pick(Numbers)] = Pick(Reals);
+                options.StopTokenIds.Add(Ids());
+                break;
+            case 8:
+                options.Logprobs = Pick(0u, 3u, 20u, 21u, uint.MaxValue);
+                options.N = Pick(0u, 1u, 3u, 17u, uint.MaxValue);
                 break;
             case 4:
                 options.Stop.Add(Enumerable.Range(0, _random.Next(40)).Select(_ => Text()));

@@ -66,7 +66,7 @@ internal sealed class MadeUpEngine : IEngine
                 await Task.Yield();
                 cancellationToken.ThrowIfCancellationRequested();
                 FinishReason? finish = request.StopTokens.Contains(token) ? FinishReason.Stop : ++count == most ? FinishReason.Length : null;
-                yield return new GeneratedToken(token, finish);
+                yield return new GeneratedToken(token, finish) { Logprobs = Logprobs(request, token) };
                 if (finish is not null)
                     yield break;
             }
@@ -78,6 +78,10 @@ internal sealed class MadeUpEngine : IEngine
             _ended.TrySetResult(cancellationToken.IsCancellationRequested);
         }
     }
+
+    /// <summary>Made up: of the chosen token by its id, of the likeliest by their rank; the first of those is the chosen one where the id is even.</summary>
+    private static TokenLogprobs? Logprobs(GenerationRequest request, int token) => request.Sampling.TopLogprobs is not { } count ? null
+        : new TokenLogprobs(-token / 1000f, [.. Enumerable.Range(0, count).Select(rank => new TokenLogprob(rank == 0 && token % 2 == 0 ? token : 100 + rank, -(rank + 1) / 10f))]);
 
     private IEnumerable<int> Drawn(ulong seed)
     {

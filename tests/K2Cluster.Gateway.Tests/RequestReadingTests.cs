@@ -82,13 +82,47 @@ public sealed class RequestReadingTests : IAsyncLifetime
         { Chat, With("\"timeout\":1e300"), "timeout", null },
         { Chat, With("\"ignore_eos\":1"), "ignore_eos", null },
         { Chat, With("\"return_token_ids\":\"true\""), "return_token_ids", null },
-        { Chat, With("\"n\":2"), "n", "unsupported_parameter" },
-        { Chat, With("\"n\":\"1\""), "n", "unsupported_parameter" },
-        { Chat, With("\"logprobs\":true"), "logprobs", "unsupported_parameter" },
-        { Chat, With("\"logit_bias\":{\"5\":-100}"), "logit_bias", "unsupported_parameter" },
-        { Chat, With("\"presence_penalty\":0.5"), "presence_penalty", "unsupported_parameter" },
-        { Chat, With("\"frequency_penalty\":-0.5"), "frequency_penalty", "unsupported_parameter" },
-        { Chat, With("\"top_k\":40"), "top_k", "unsupported_parameter" },
+        { Chat, With("\"n\":0"), "n", null },
+        { Chat, With("\"n\":17"), "n", null },
+        { Chat, With("\"n\":\"1\""), "n", null },
+        { Chat, With("\"n\":1.5"), "n", null },
+        { Chat, With("\"n\":2,\"best_of\":3"), "best_of", "unsupported_parameter" },
+        { Chat, With("\"logprobs\":1"), "logprobs", null },
+        { Chat, With("\"logprobs\":true,\"top_logprobs\":21"), "top_logprobs", null },
+        { Chat, With("\"logprobs\":true,\"top_logprobs\":-1"), "top_logprobs", null },
+        { Chat, With("\"top_logprobs\":2"), "top_logprobs", null },
+        { Chat, With("\"logprobs\":false,\"top_logprobs\":2"), "top_logprobs", null },
+        { Chat, With("\"prompt_logprobs\":0"), "prompt_logprobs", "unsupported_parameter" },
+        { Chat, With("\"logit_bias\":[]"), "logit_bias", null },
+        { Chat, With("\"logit_bias\":{\"x\":1}"), "logit_bias", null },
+        { Chat, With("\"logit_bias\":{\"-1\":1}"), "logit_bias", null },
+        { Chat, With("\"logit_bias\":{\"1.0\":1}"), "logit_bias", null },
+        { Chat, With("\"logit_bias\":{\"00000000005\":1}"), "logit_bias", null },
+        { Chat, With("\"logit_bias\":{\"9999999999\":1}"), "logit_bias", null },
+        { Chat, With("\"logit_bias\":{\"2048\":1}"), "logit_bias", null },
+        { Chat, With("\"logit_bias\":{\"5\":\"1\"}"), "logit_bias.5", null },
+        { Chat, With("\"logit_bias\":{\"5\":null}"), "logit_bias.5", null },
+        { Chat, With("\"logit_bias\":{\"5\":-100.5}"), "logit_bias.5", null },
+        { Chat, With("\"logit_bias\":{\"5\":1e300}"), "logit_bias.5", null },
+        { Chat, With($"\"logit_bias\":{{{string.Join(',', Enumerable.Range(0, 1025).Select(id => $"\"{id}\":1"))}}}"), "logit_bias", null },
+        { Chat, With("\"presence_penalty\":2.01"), "presence_penalty", null },
+        { Chat, With("\"presence_penalty\":\"1\""), "presence_penalty", null },
+        { Chat, With("\"frequency_penalty\":-2.01"), "frequency_penalty", null },
+        { Chat, With("\"repetition_penalty\":0"), "repetition_penalty", null },
+        { Chat, With("\"repetition_penalty\":-1"), "repetition_penalty", null },
+        { Chat, With("\"repetition_penalty\":100.5"), "repetition_penalty", null },
+        { Chat, With("\"top_k\":-2"), "top_k", null },
+        { Chat, With("\"top_k\":0.5"), "top_k", null },
+        { Chat, With("\"min_p\":-0.1"), "min_p", null },
+        { Chat, With("\"min_p\":1.1"), "min_p", null },
+        { Chat, With("\"min_tokens\":-1"), "min_tokens", null },
+        { Chat, With("\"min_tokens\":6,\"max_tokens\":5"), "min_tokens", null },
+        { Chat, With("\"min_tokens\":4096"), "min_tokens", "context_length_exceeded" },
+        { Chat, With("\"stop_token_ids\":5"), "stop_token_ids", null },
+        { Chat, With("\"stop_token_ids\":[1,\"a\"]"), "stop_token_ids[1]", null },
+        { Chat, With("\"stop_token_ids\":[1,2048]"), "stop_token_ids[1]", null },
+        { Chat, With("\"stop_token_ids\":[-1]"), "stop_token_ids[0]", null },
+        { Chat, With($"\"stop_token_ids\":[{string.Join(',', Enumerable.Repeat("1", 129))}]"), "stop_token_ids", null },
         { Chat, With("\"response_format\":{\"type\":\"json_object\"}"), "response_format", "unsupported_parameter" },
         { Chat, With("\"response_format\":{}"), "response_format.type", "missing_required_parameter" },
         { Chat, With("\"parallel_tool_calls\":false"), "parallel_tool_calls", "unsupported_parameter" },
@@ -109,7 +143,10 @@ public sealed class RequestReadingTests : IAsyncLifetime
         { Completions, $$"""{"prompt":[{{string.Join(',', Enumerable.Repeat("\"a\"", 129))}}]}""", "prompt", null },
         { Completions, """{"prompt":"a","echo":true}""", "echo", "unsupported_parameter" },
         { Completions, """{"prompt":"a","suffix":"b"}""", "suffix", "unsupported_parameter" },
-        { Completions, """{"prompt":"a","logprobs":1}""", "logprobs", "unsupported_parameter" },
+        { Completions, """{"prompt":"a","logprobs":true}""", "logprobs", null },
+        { Completions, """{"prompt":"a","logprobs":21}""", "logprobs", null },
+        { Completions, """{"prompt":"a","logprobs":1,"top_logprobs":2}""", "top_logprobs", "unsupported_parameter" },
+        { Completions, $$"""{"prompt":[{{string.Join(',', Enumerable.Repeat("\"a\"", 33))}}],"n":4}""", "prompt", null },
         { Completions, """{"prompt":"a","best_of":2}""", "best_of", "unsupported_parameter" },
         { "/tokenize", "{}", "prompt", null },
         { "/tokenize", """{"prompt":"a","messages":[]}""", "prompt", null },
@@ -141,6 +178,7 @@ public sealed class RequestReadingTests : IAsyncLifetime
         With("\"n\":null,\"logprobs\":null,\"stop\":null,\"stream\":null,\"tools\":null,\"tool_choice\":null,\"temperature\":null,\"seed\":null"),
         With("\"user\":\"u\",\"metadata\":{\"a\":\"b\"},\"store\":true,\"unheard_of\":[1,{}]"),
         With("\"stop\":[],\"tools\":[],\"max_tokens\":4.0,\"seed\":-5,\"parallel_tool_calls\":true"),
+        With("\"top_k\":-1,\"min_p\":0,\"repetition_penalty\":1,\"top_logprobs\":0,\"best_of\":1,\"min_tokens\":0,\"stop_token_ids\":[],\"ignore_eos\":false"),
         With("\"tools\":[{\"function\":{\"name\":\"f\",\"parameters\":{}}}],\"tool_choice\":\"none\""),
         """{"messages":[{"role":"developer","content":"a"},{"role":"user","content":[{"type":"text","text":"b"},{"type":"text","text":""}]},{"role":"assistant","content":null},{"role":"user","content":""}]}""",
         """{"messages":[{"role":"assistant","tool_calls":[{"id":"x","type":"function","function":{"name":"f","arguments":{"a":1}}}]},{"role":"tool","tool_call_id":"x","name":"f","content":"1"}]}""",
@@ -166,6 +204,25 @@ public sealed class RequestReadingTests : IAsyncLifetime
         Assert.Equal(new SamplingParameters(0.25f, 0.5f, ulong.MaxValue), request.Sampling);
         Assert.Equal(TimeSpan.FromSeconds(2.5), request.TimeLimit);
         Assert.Equal(GatewayHost.Tokenizer.Special.Stops, request.StopTokens);
+    }
+
+    [Fact]
+    public async Task Parameters_of_the_sampler_reach_it()
+    {
+        const string more = "\"top_k\":40,\"min_p\":0.125,\"repetition_penalty\":1.25,\"presence_penalty\":-2,\"frequency_penalty\":2,"
+            + "\"logit_bias\":{\"7\":-100,\"2047\":2.5},\"min_tokens\":3,\"max_tokens\":9,\"stop_token_ids\":[9,7],\"top_logprobs\":4,\"logprobs\":true";
+        await _host.PostAsync(Chat, With(more));
+        await _host.PostAsync(Chat, With(more + ",\"ignore_eos\":true"));
+        await _host.PostAsync(Completions, """{"prompt":"a","logprobs":0,"top_k":-1,"min_tokens":20}""");
+
+        GenerationRequest request = _engine.Requests[0];
+        SamplingParameters sampling = request.Sampling;
+        Assert.Equal((40, 0.125f, 1.25f, -2f, 2f), (sampling.TopK, sampling.MinP, sampling.RepetitionPenalty, sampling.PresencePenalty, sampling.FrequencyPenalty));
+        Assert.Equal([new TokenBias(7, -100), new TokenBias(2047, 2.5f)], sampling.LogitBias);
+        Assert.Equal((3, 4), (sampling.MinTokens, sampling.TopLogprobs));
+        Assert.Equal([.. GatewayHost.Tokenizer.Special.Stops, 9, 7], request.StopTokens);
+        Assert.Equal([9, 7], _engine.Requests[1].StopTokens);
+        Assert.Equal((0, 0, 20), (_engine.Requests[2].Sampling.TopK, _engine.Requests[2].Sampling.TopLogprobs, _engine.Requests[2].MaxTokens));
     }
 
     [Fact]

@@ -17,7 +17,9 @@ public sealed class StopMatcher(IReadOnlyList<string> stops)
     public string? Matched { get; private set; }
 
     /// <summary>Adds text and returns what is certain to stand before any stop string; after a match, nothing more.</summary>
-    public string Append(string text)
+    /// <param name="text">The next piece.</param>
+    /// <param name="mayMatch">Whether a stop string that is complete within this piece counts; one that is only begun may count later.</param>
+    public string Append(string text, bool mayMatch = true)
     {
         if (Matched is not null)
             return "";
@@ -28,7 +30,11 @@ public sealed class StopMatcher(IReadOnlyList<string> stops)
         {
             foreach (Candidate candidate in _candidates)
             {
-                if (candidate.Advance(text[index]) && candidate.Stop.Length > (Matched?.Length ?? 0))
+                if (!candidate.Advance(text[index]))
+                    continue;
+                if (!mayMatch)
+                    candidate.Pass();
+                else if (candidate.Stop.Length > (Matched?.Length ?? 0))
                     Matched = candidate.Stop;
             }
 
@@ -67,6 +73,9 @@ public sealed class StopMatcher(IReadOnlyList<string> stops)
         public int Progress { get; private set; }
 
         public void Reset() => Progress = 0;
+
+        /// <summary>Goes on after a match: its end may be the beginning of another.</summary>
+        public void Pass() => Progress = _borders[^1];
 
         public bool Advance(char next)
         {
