@@ -34,6 +34,7 @@ internal static class RequestMapping
             MinTokens = (int)Math.Min(options.MinTokens, int.MaxValue),
             TopLogprobs = options.HasLogprobs ? (int)Math.Min(options.Logprobs, int.MaxValue) : null,
             Choices = options.N == 0 ? 1 : (int)Math.Min(options.N, int.MaxValue),
+            Priority = options.Priority,
             Seed = options.HasSeed ? options.Seed : null,
             Stops = options.Stop,
             IgnoreEos = options.IgnoreEos,
@@ -102,6 +103,7 @@ internal static class RequestMapping
             PromptTokens = (uint)end.Usage.Prompt,
             CompletionTokens = (uint)end.Usage.Completion,
             ReasoningTokens = (uint)end.Usage.Reasoning,
+            CachedTokens = (uint)end.Usage.Cached,
         },
     };
 

@@ -166,6 +166,9 @@ internal abstract class AnswerFormat(AnswerHead head, IReadOnlyList<GenerationJo
         json.WriteNumber("prompt_tokens", usage.Prompt);
         json.WriteNumber("completion_tokens", usage.Completion);
         json.WriteNumber("total_tokens", (long)usage.Prompt + usage.Completion);
+        json.WriteStartObject("prompt_tokens_details");
+        json.WriteNumber("cached_tokens", usage.Cached);
+        json.WriteEndObject();
         WriteUsageDetails(json, usage);
         json.WriteEndObject();
     }

@@ -61,6 +61,7 @@ internal static class SettingsReader
             FrequencyPenalty = body.Number("frequency_penalty"),
             LogitBias = ReadBiases(body),
             Choices = choices,
+            Priority = (int)(body.Integer("priority", int.MinValue, int.MaxValue) ?? 0),
             MinTokens = (int)(body.Integer("min_tokens", 0, int.MaxValue) ?? 0),
             StopTokenIds = ReadStopTokens(body),
             Seed = (ulong?)body.Integer("seed", long.MinValue, long.MaxValue),

@@ -111,6 +111,8 @@ internal sealed class Admission(ServedModel model)
                 MaxTokens = settings.MaxTokens ?? Math.Min(left, Math.Max(DefaultChatTokens, least)),
                 Sampling = Sampling(settings),
                 Choice = choice,
+                // The engine's is the other way round.
+                Priority = -settings.Priority,
                 StopTokens = settings.IgnoreEos ? settings.StopTokenIds : [.. Model.StopTokens.Union(settings.StopTokenIds)],
                 TimeLimit = settings.TimeLimit ?? DefaultTimeLimit,
             },

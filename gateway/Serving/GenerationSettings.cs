@@ -26,6 +26,9 @@ internal sealed record GenerationSettings
 
     public ulong? Seed { get; init; }
 
+    /// <summary>Lower ones go first, as with vLLM.</summary>
+    public int Priority { get; init; }
+
     /// <summary>Answers to each prompt.</summary>
     public int Choices { get; init; } = 1;
 

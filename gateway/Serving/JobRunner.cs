@@ -38,7 +38,7 @@ internal sealed class JobRunner(ServedModel model)
             {
                 EndReason reason = text.Stop is null && finish == FinishReason.Length ? EndReason.Length
                     : text.Stop is null && text.HasToolCalls ? EndReason.ToolCalls : EndReason.Stop;
-                end = new JobEnd(reason, new TokenUsage(job.PromptTokens, completion, text.ReasoningTokens), text.Stop);
+                end = new JobEnd(reason, new TokenUsage(job.PromptTokens, completion, text.ReasoningTokens, Math.Min(generated.CachedTokens, job.PromptTokens)), text.Stop);
                 // Before the last step is handed on: a slow client must not keep a stopped job's pages.
                 if (finish is null)
                     await work.CancelAsync();

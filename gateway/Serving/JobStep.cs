@@ -28,8 +28,12 @@ internal enum EndReason
     ToolCalls,
 }
 
-internal readonly record struct TokenUsage(int Prompt, int Completion, int Reasoning)
+/// <param name="Prompt">Tokens of the prompt.</param>
+/// <param name="Completion">Tokens that were generated.</param>
+/// <param name="Reasoning">Those of the completion that were reasoning.</param>
+/// <param name="Cached">Those of the prompt that came from the prefix cache.</param>
+internal readonly record struct TokenUsage(int Prompt, int Completion, int Reasoning, int Cached)
 {
     public static TokenUsage operator +(TokenUsage left, TokenUsage right) =>
-        new(left.Prompt + right.Prompt, left.Completion + right.Completion, left.Reasoning + right.Reasoning);
+        new(left.Prompt + right.Prompt, left.Completion + right.Completion, left.Reasoning + right.Reasoning, left.Cached + right.Cached);
 }

@@ -71,6 +71,15 @@ public sealed class ChoiceTests
         Assert.All(engine.Requests, request => Assert.Equal(engine.Requests[0].Prompt.ToArray(), request.Prompt.ToArray()));
     }
 
+    [Fact]
+    public async Task Cached_tokens_of_the_prompt_are_told_once()
+    {
+        await using GatewayHost host = await GatewayHost.StartAsync(new MadeUpEngine { Script = _ => Tokens.Of("Hi<|im_end|>"), CachedTokens = 3 });
+        (_, JsonElement answer) = await host.PostAsync(Chat, """{"messages":[{"role":"user","content":"Hi"}],"n":3}""");
+
+        Assert.Equal(3, answer.GetProperty("usage").GetProperty("prompt_tokens_details").GetProperty("cached_tokens").GetInt32());
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

@@ -74,6 +74,7 @@ public sealed class GrpcTests
         { """{"text":"a","options":{"minTokens":4294967295}}""", StatusCode.InvalidArgument, "max_tokens" },
         { """{"text":"a","options":{"logprobs":21}}""", StatusCode.InvalidArgument, "logprobs" },
         { """{"text":"a","options":{"n":17}}""", StatusCode.InvalidArgument, "n" },
+        { """{"text":"a","options":{"priority":-2147483648}}""", StatusCode.InvalidArgument, "priority" },
     };
 
     [Theory]

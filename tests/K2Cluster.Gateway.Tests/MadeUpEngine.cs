@@ -28,6 +28,9 @@ internal sealed class MadeUpEngine : IEngine
     /// <summary>After this many tokens the engine waits until it is cancelled.</summary>
     public int HangAfter { get; set; } = int.MaxValue;
 
+    /// <summary>Of each prompt.</summary>
+    public int CachedTokens { get; init; }
+
     public List<GenerationRequest> Requests { get; } = [];
 
     /// <summary>The activity under which the last request was submitted.</summary>
@@ -66,7 +69,7 @@ internal sealed class MadeUpEngine : IEngine
                 await Task.Yield();
                 cancellationToken.ThrowIfCancellationRequested();
                 FinishReason? finish = request.StopTokens.Contains(token) ? FinishReason.Stop : ++count == most ? FinishReason.Length : null;
-                yield return new GeneratedToken(token, finish) { Logprobs = Logprobs(request, token) };
+                yield return new GeneratedToken(token, finish) { Logprobs = Logprobs(request, token), CachedTokens = CachedTokens };
                 if (finish is not null)
                     yield break;
             }

@@ -118,6 +118,9 @@ public sealed class RequestReadingTests : IAsyncLifetime
         { Chat, With("\"min_tokens\":-1"), "min_tokens", null },
         { Chat, With("\"min_tokens\":6,\"max_tokens\":5"), "min_tokens", null },
         { Chat, With("\"min_tokens\":4096"), "min_tokens", "context_length_exceeded" },
+        { Chat, With("\"priority\":11"), "priority", null },
+        { Chat, With("\"priority\":-11"), "priority", null },
+        { Chat, With("\"priority\":0.5"), "priority", null },
         { Chat, With("\"stop_token_ids\":5"), "stop_token_ids", null },
         { Chat, With("\"stop_token_ids\":[1,\"a\"]"), "stop_token_ids[1]", null },
         { Chat, With("\"stop_token_ids\":[1,2048]"), "stop_token_ids[1]", null },
@@ -210,7 +213,7 @@ public sealed class RequestReadingTests : IAsyncLifetime
     public async Task Parameters_of_the_sampler_reach_it()
     {
         const string more = "\"top_k\":40,\"min_p\":0.125,\"repetition_penalty\":1.25,\"presence_penalty\":-2,\"frequency_penalty\":2,"
-            + "\"logit_bias\":{\"7\":-100,\"2047\":2.5},\"min_tokens\":3,\"max_tokens\":9,\"stop_token_ids\":[9,7],\"top_logprobs\":4,\"logprobs\":true";
+            + "\"logit_bias\":{\"7\":-100,\"2047\":2.5},\"min_tokens\":3,\"max_tokens\":9,\"stop_token_ids\":[9,7],\"top_logprobs\":4,\"logprobs\":true,\"priority\":3";
         await _host.PostAsync(Chat, With(more));
         await _host.PostAsync(Chat, With(more + ",\"ignore_eos\":true"));
         await _host.PostAsync(Completions, """{"prompt":"a","logprobs":0,"top_k":-1,"min_tokens":20}""");
@@ -220,6 +223,8 @@ public sealed class RequestReadingTests : IAsyncLifetime
         Assert.Equal((40, 0.125f, 1.25f, -2f, 2f), (sampling.TopK, sampling.MinP, sampling.RepetitionPenalty, sampling.PresencePenalty, sampling.FrequencyPenalty));
         Assert.Equal([new TokenBias(7, -100), new TokenBias(2047, 2.5f)], sampling.LogitBias);
         Assert.Equal((3, 4), (sampling.MinTokens, sampling.TopLogprobs));
+        // Lower is first over the APIs, higher in the engine.
+        Assert.Equal(-3, request.Priority);
         Assert.Equal([.. GatewayHost.Tokenizer.Special.Stops, 9, 7], request.StopTokens);
         Assert.Equal([9, 7], _engine.Requests[1].StopTokens);
         Assert.Equal((0, 0, 20), (_engine.Requests[2].Sampling.TopK, _engine.Requests[2].Sampling.TopLogprobs, _engine.Requests[2].MaxTokens));

@@ -43,6 +43,48 @@ public sealed class VectorMathTests
 
     [Theory]
     [MemberData(nameof(Lengths))]
+    public void Blocks_have_the_same_bits_on_every_path_and_those_of_fp64(int n)
+    {
+        float[] a = Samples.Gaussian(n, 65, 3);
+        a[n / 2] = float.NegativeInfinity;
+        float max = a.Max();
+        float[]? expected = null;
+        foreach (CpuPath path in Samples.Paths)
+        {
+            int blocks = (n + 31) / 32;
+            float[] maxima = new float[blocks], sums = new float[blocks], output = new float[n];
+            Assert.True(VectorMath.TryBlockMaxima(path, a, 32, maxima));
+            Assert.Equal(a.Chunk(32).Select(block => block.Max()), maxima);
+            if (n > 1)
+                VectorMath.ExpBlockSums(path, a, max, 0.7f, output, 32, sums);
+            expected ??= [.. output, .. sums];
+            Samples.SameBits(expected, [.. output, .. sums], $"{path}, {n}");
+            for (int i = 0; i < n && n > 1; i++)
+                Assert.Equal(Math.Exp((a[i] - (double)max) / 0.7f), output[i], 2e-6);
+            Assert.Equal(output.Chunk(32).Select(block => block.Sum()), sums, (left, right) => MathF.Abs(left - right) <= 1e-5f * left);
+        }
+    }
+
+    [Theory]
+    [InlineData(float.NaN)]
+    [InlineData(float.PositiveInfinity)]
+    public void One_value_that_is_no_number_is_found_wherever_it_stands(float broken)
+    {
+        foreach (CpuPath path in Samples.Paths)
+        {
+            float[] maxima = new float[3];
+            for (int at = 0; at < 75; at++)
+            {
+                float[] values = [.. Enumerable.Range(0, 75).Select(i => i % 5 == 0 ? float.NegativeInfinity : -i * 1e36f)];
+                Assert.True(VectorMath.TryBlockMaxima(path, values, 32, maxima));
+                values[at] = broken;
+                Assert.False(VectorMath.TryBlockMaxima(path, values, 32, maxima));
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Lengths))]
     public void Results_are_those_of_fp64(int n)
     {
         CpuPath path = CpuPaths.Best;

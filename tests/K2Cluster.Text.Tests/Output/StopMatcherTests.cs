@@ -64,9 +64,33 @@ public class StopMatcherTests
         }
     }
 
-    private static (string Before, string? Stop) Search(string text, string[] stops)
+    [Fact]
+    public void A_stop_counts_where_it_ends()
     {
-        for (int end = 1; end <= text.Length; end++)
+        Random random = new(6);
+        string Text(int longest) => new([.. Enumerable.Range(0, random.Next(longest)).Select(_ => "ab"[random.Next(2)])]);
+        for (int round = 0; round < 5_000; round++)
+        {
+            string[] stops = [.. Enumerable.Range(0, random.Next(4)).Select(_ => Text(6))];
+            string text = Text(24);
+            int least = random.Next(text.Length + 1);
+            (string expected, string? found) = Search(text, stops, least + 1);
+
+            StopMatcher matcher = new(stops);
+            string released = "";
+            for (int start = 0; start < text.Length; start++)
+            {
+                released += matcher.Append(text.Substring(start, 1), mayMatch: start >= least);
+                Assert.StartsWith(released, expected);
+            }
+
+            Assert.Equal((expected, found), (released + matcher.Flush(), matcher.Matched));
+        }
+    }
+
+    private static (string Before, string? Stop) Search(string text, string[] stops, int first = 1)
+    {
+        for (int end = first; end <= text.Length; end++)
         {
             string? stop = stops.Where(stop => stop.Length > 0 && text[..end].EndsWith(stop, StringComparison.Ordinal)).MaxBy(stop => stop.Length);
             if (stop is not null)
