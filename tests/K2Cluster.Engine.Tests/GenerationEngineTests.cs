@@ -12,14 +12,17 @@ public sealed class GenerationEngineTests
     [InlineData(1, 1, 8, 0)]
     [InlineData(512, 256, 64, 30)]
     [InlineData(13, 5, 12, 30)]
-    public async Task Tokens_do_not_depend_on_batch_chunks_pages_or_replays(int stepTokens, int maxRunning, int pageCount, int unavailablePercent)
+    [InlineData(64, 64, 8, 10, true, 5)]
+    [InlineData(64, 64, 8, 10, false, 5)]
+    [InlineData(512, 256, 64, 0, false)]
+    public async Task Tokens_do_not_depend_on_batch_chunks_pages_replays_cache_or_drafts(int stepTokens, int maxRunning, int pageCount, int unavailablePercent, bool cache = true, int drafts = 0)
     {
         GenerationRequest[] requests = Requests.Mixed(44);
         FakeTrunk trunk = new(pageCount);
         Random random = new(1);
         if (unavailablePercent > 0)
             trunk.Status = (_, _) => random.Next(100) < unavailablePercent ? RowStatus.Unavailable : RowStatus.Done;
-        await using GenerationEngine engine = new(trunk, new EngineOptions { StepTokens = stepTokens, MaxRunning = maxRunning }, new SteppingTime());
+        await using GenerationEngine engine = new(trunk, new EngineOptions { StepTokens = stepTokens, MaxRunning = maxRunning, PrefixCache = cache, DraftTokens = drafts }, new SteppingTime());
 
         List<GeneratedToken>[] answers = await Task.WhenAll(requests.Select(request => engine.Collect(request)));
 
@@ -70,6 +73,9 @@ public sealed class GenerationEngineTests
         { "token 97", Requests.Make(1, 5, 1) with { Prompt = new[] { 1, 97 } } },
         { "token -1", Requests.Make(1, 5, 1) with { Prompt = new[] { -1 } } },
         { "MaxTokens is 0", Requests.Make(1, 5, 0) },
+        { "Priority is 11", Requests.Make(1, 5, 1) with { Priority = 11 } },
+        { "Priority is -2147483648", Requests.Make(1, 5, 1) with { Priority = int.MinValue } },
+        { "DraftTokens is -1", Requests.Make(1, 5, 1) with { DraftTokens = -1 } },
         { "Temperature is -1", Requests.Make(1, 5, 1, new SamplingParameters(Temperature: -1)) },
         { "Temperature is NaN", Requests.Make(1, 5, 1, new SamplingParameters(Temperature: float.NaN)) },
         { "Temperature is Infinity", Requests.Make(1, 5, 1, new SamplingParameters(Temperature: float.PositiveInfinity)) },
@@ -126,14 +132,17 @@ public sealed class GenerationEngineTests
     [Fact]
     public async Task Cancelling_ends_running_and_waiting_requests_and_frees_their_pages()
     {
+        using ManualResetEventSlim gate = new();
         FakeTrunk trunk = new(pageCount: 4);
-        await using GenerationEngine engine = new(trunk, new EngineOptions { MaxRunning = 4 });
+        trunk.BeforeRun = _ => Assert.True(trunk.Runs < 2 || gate.Wait(Requests.Patience));
+        await using GenerationEngine engine = new(trunk, new EngineOptions { MaxRunning = 1 });
         using CancellationTokenSource cancellation = new();
         IAsyncEnumerator<GeneratedToken> running = engine.GenerateAsync(Requests.Make(1, 5, 250), cancellation.Token).GetAsyncEnumerator();
         Assert.True(await running.MoveNextAsync());
         Task<List<GeneratedToken>> waiting = engine.Collect(Requests.Make(2, 5, 250), cancellation.Token);
 
         await cancellation.CancelAsync();
+        gate.Set();
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await DrainAsync(running));
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);

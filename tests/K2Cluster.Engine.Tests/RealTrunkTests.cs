@@ -1,0 +1,125 @@
+using System.Runtime.InteropServices;
+using K2Cluster.Checkpoint;
+using K2Cluster.Kernels.Compute;
+using K2Cluster.Kernels.Experts;
+using K2Cluster.Tests;
+using K2Cluster.Trunk;
+
+namespace K2Cluster.Engine.Tests;
+
+/// <summary>
+/// Where the bits matter: the engine over the CPU trunk and a small checkpoint. Log-probabilities go with every token, so
+/// that a difference of one bit in the logits shows, whatever token is chosen.
+/// </summary>
+public sealed class RealTrunkTests
+{
+    private static readonly SamplingParameters Drawn = new(Seed: 7) { TopLogprobs = 3 };
+
+    /// <summary>How requests run: batch, chunks, pages, cache, drafts.</summary>
+    public static TheoryData<int, int, int, bool, int> Ways => new()
+    {
+        { 512, 256, 64, true, 0 },
+        { 512, 1, 64, false, 0 },
+        { 7, 3, 64, true, 0 },
+        { 64, 64, 10, true, 0 },
+        { 64, 64, 10, false, 0 },
+        { 128, 64, 64, true, 8 },
+        { 100, 50, 10, true, 8 },
+    };
+
+    [Theory]
+    [MemberData(nameof(Ways))]
+    public async Task Tokens_and_their_probabilities_do_not_depend_on_batch_chunks_cache_preemption_or_drafts(int stepTokens, int chunk, int pages, bool cache, int drafts)
+    {
+        GenerationRequest[] requests = [.. Enumerable.Range(0, 6).Select(Request)];
+        List<string>[] expected = new List<string>[requests.Length];
+        for (int i = 0; i < requests.Length; i++)
+        {
+            // Each alone, in an engine of its own.
+            using Host alone = new(64);
+            await using GenerationEngine engine = new(alone.Trunk, new EngineOptions { PrefixCache = false });
+            expected[i] = await Collect(engine, requests[i]);
+        }
+
+        using Host host = new(pages);
+        await using GenerationEngine busy = new(host.Trunk, new EngineOptions { StepTokens = stepTokens, PrefillChunkTokens = chunk, PrefixCache = cache, DraftTokens = drafts });
+        for (int round = 0; round < 2; round++)
+        {
+            List<string>[] actual = await Task.WhenAll(requests.Select(request => Collect(busy, request)));
+            for (int i = 0; i < requests.Length; i++)
+                Assert.Equal(expected[i], actual[i]);
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Greedy_ids_are_the_reference_s_the_first_time_and_from_the_cache(bool drafts)
+    {
+        SafetensorsFile file = SafetensorsFile.Read(Repository.Fixture("tiny-k2", "expected.safetensors"));
+        int[] prompt = Longs(file, "input_ids");
+        int[] ids = Longs(file, "greedy_ids");
+        using Host host = new(16);
+        await using GenerationEngine engine = new(host.Trunk, new EngineOptions { DraftTokens = drafts ? 8 : 0 });
+        for (int round = 0; round < 2; round++)
+        {
+            List<GeneratedToken> answer = [];
+            await foreach (GeneratedToken token in engine.GenerateAsync(new GenerationRequest { Id = "r", Prompt = prompt, MaxTokens = ids.Length }))
+                answer.Add(token);
+            Assert.Equal(ids, answer.Select(token => token.Id));
+            Assert.All(answer, token => Assert.Equal(round * ((prompt.Length - 1) / 64 * 64), token.CachedTokens));
+        }
+    }
+
+    /// <summary>Three prompts that begin alike and three that do not, over page boundaries; two draw, one repeats itself.</summary>
+    private static GenerationRequest Request(int index)
+    {
+        int[] prompt = new int[60 + (index * 30)];
+        Random common = new(index < 3 ? 1 : index);
+        for (int i = 0; i < prompt.Length; i++)
+            prompt[i] = index == 2 && i > 70 ? prompt[i - 4] : common.Next(700);
+        return new GenerationRequest
+        {
+            Id = $"r{index}",
+            Prompt = prompt,
+            MaxTokens = 80,
+            Sampling = index % 2 == 0 ? SamplingParameters.Greedy with { TopLogprobs = 3 } : Drawn,
+            Priority = index % 3,
+        };
+    }
+
+    private static async Task<List<string>> Collect(GenerationEngine engine, GenerationRequest request)
+    {
+        List<string> all = [];
+        await foreach (GeneratedToken token in engine.GenerateAsync(request))
+            all.Add($"{token.Id} {token.Finish} {BitConverter.SingleToUInt32Bits(token.Logprobs!.Logprob):x8} {string.Join(' ', token.Logprobs.Top.Select(top => $"{top.Token}:{BitConverter.SingleToUInt32Bits(top.Logprob):x8}"))}");
+        return all;
+    }
+
+    private static int[] Longs(SafetensorsFile file, string name) => [.. MemoryMarshal.Cast<byte, long>(file.DataOf(name)).ToArray().Select(value => (int)value)];
+
+    private sealed class Host : IDisposable
+    {
+        private readonly ModelDirectory _model = ModelDirectory.Open(Repository.Fixture("tiny-k2"));
+        private readonly CpuCompute _compute = new(1, CpuPaths.Best);
+        private readonly LocalExperts _experts;
+
+        public Host(int pages)
+        {
+            _experts = LocalExperts.Load(_model, _compute, 512);
+            LayerRange layers = new(0, _model.Config.LayerCount);
+            Trunk = CpuTrunk.Load(_model.Config, _model.Tensors, _compute, _experts, new TrunkOptions { KvMemoryBytes = pages * CpuTrunk.KvPageBytes(_model.Config, layers) });
+            Assert.Equal(pages, Trunk.PageCount);
+        }
+
+        public CpuTrunk Trunk { get; }
+
+        public void Dispose()
+        {
+            Trunk.Dispose();
+            _experts.Dispose();
+            _compute.Dispose();
+            _model.Dispose();
+        }
+    }
+}
