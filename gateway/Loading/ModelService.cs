@@ -64,7 +64,7 @@ internal sealed partial class ModelService(ModelDirectory model, CpuCompute comp
         try
         {
             (CpuTrunk trunk, K2Tokenizer? tokenizer) = await _loading!;
-            GenerationEngine engine = new(trunk, time: time);
+            GenerationEngine engine = new(trunk, EngineOptions(), time);
             try
             {
                 gate.Open(Served(engine, tokenizer));
@@ -114,7 +114,7 @@ internal sealed partial class ModelService(ModelDirectory model, CpuCompute comp
             model.Tensors,
             compute,
             experts,
-            new TrunkOptions { KvMemoryBytes = options.KvMemory },
+            new TrunkOptions { KvMemoryBytes = options.KvMemory, MaxRows = options.StepTokens },
             progress => _progress = $"loading the trunk, {progress.Layers} of {progress.TotalLayers} layers",
             _ending.Token);
         try
@@ -127,6 +127,16 @@ internal sealed partial class ModelService(ModelDirectory model, CpuCompute comp
             throw;
         }
     }
+
+    private EngineOptions EngineOptions() => new()
+    {
+        PrefixCache = options.PrefixCache,
+        DraftTokens = options.Speculate,
+        MaxRunning = options.MaxRunning,
+        MaxWaiting = options.MaxWaiting,
+        StepTokens = options.StepTokens,
+        PrefillChunkTokens = options.ChunkTokens,
+    };
 
     private K2Tokenizer? LoadTokenizer()
     {

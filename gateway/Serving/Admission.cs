@@ -9,12 +9,6 @@ internal sealed class Admission(ServedModel model)
     /// <summary>OpenAI's default for raw completions.</summary>
     private const int DefaultCompletionTokens = 16;
 
-    /// <summary>
-    /// Most tokens of an answer whose request states none. The scheduler sets the pages of a request's most tokens aside, so the
-    /// whole context would let few run at once. Long thoughts of Kimi K2 Thinking fit; whoever wants more says so.
-    /// </summary>
-    public const int DefaultChatTokens = 8192;
-
     public static readonly TimeSpan DefaultTimeLimit = TimeSpan.FromMinutes(10);
 
     public static readonly TimeSpan MaxTimeLimit = TimeSpan.FromHours(1);
@@ -108,7 +102,7 @@ internal sealed class Admission(ServedModel model)
             {
                 Id = id,
                 Prompt = prompt,
-                MaxTokens = settings.MaxTokens ?? Math.Min(left, Math.Max(DefaultChatTokens, least)),
+                MaxTokens = settings.MaxTokens ?? left,
                 Sampling = Sampling(settings),
                 Choice = choice,
                 // The engine's is the other way round.

@@ -193,16 +193,16 @@ public sealed class AnswerTests
     }
 
     [Theory]
-    [InlineData("", 8192)]
+    [InlineData("", null)]
     [InlineData(",\"max_tokens\":20000", 20_000)]
     [InlineData(",\"max_completion_tokens\":3", 3)]
-    public async Task A_chat_reserves_what_it_asks_for_or_a_default_not_the_whole_context(string more, int expected)
+    public async Task A_chat_may_have_what_it_asks_for_or_all_that_the_context_leaves(string more, int? expected)
     {
         MadeUpEngine engine = new() { MaxContext = 65_536, Script = _ => Tokens.Of("Hi<|im_end|>") };
         await using GatewayHost host = await GatewayHost.StartAsync(engine);
         Assert.Equal(HttpStatusCode.OK, (await host.PostAsync(Chat, $$"""{"messages":[{"role":"user","content":"Hi"}]{{more}}}""")).Status);
 
-        Assert.Equal(expected, engine.Requests[0].MaxTokens);
+        Assert.Equal(expected ?? 65_536 - engine.Requests[0].Prompt.Length, engine.Requests[0].MaxTokens);
     }
 
     [Fact]

@@ -25,6 +25,7 @@ public sealed class K2OptionsTests
         Assert.Equal(Environment.ProcessorCount, options.Threads);
         Assert.False(options.Insecure);
         Assert.True(options.Memory > 0 && options.KvMemory > 0);
+        Assert.Equal((true, 0, 256, 1024, 512, 256), (options.PrefixCache, options.Speculate, options.MaxRunning, options.MaxWaiting, options.StepTokens, options.ChunkTokens));
     }
 
     [Fact]
@@ -43,6 +44,7 @@ public sealed class K2OptionsTests
         K2Options options = Read(K2Role.Gateway,
             "--model", Repository.Fixture("tiny-k2"), "--name", "moonshotai/Kimi-K2:test", "--cluster", "redis", "--redis", "cache:6379,password=secret",
             "--cluster-id", "blue", "--silo-name", "g1", "--device", "cpu", "--memory", "20GiB", "--kv-memory", "1.5GB", "--threads", "3",
+            "--prefix-cache", "off", "--speculate", "8", "--max-running", "64", "--max-waiting", "10", "--step-tokens", "1024", "--chunk-tokens", "128",
             "--http", "http://0.0.0.0:9000/", "--grpc", "http://[::]:0", "--listen", "10.0.0.5:11111", "--advertise", "192.168.7.9", "--insecure");
 
         Assert.Equal(Repository.Fixture("tiny-k2"), options.Model);
@@ -52,6 +54,7 @@ public sealed class K2OptionsTests
         Assert.Equal(("blue", "g1", "cpu", 3), (options.ClusterId, options.SiloName, options.Device, options.Threads));
         Assert.Equal(20L << 30, options.Memory);
         Assert.Equal(1_500_000_000, options.KvMemory);
+        Assert.Equal((false, 8, 64, 10, 1024, 128), (options.PrefixCache, options.Speculate, options.MaxRunning, options.MaxWaiting, options.StepTokens, options.ChunkTokens));
         Assert.Equal("http://0.0.0.0:9000", options.Http.ToString());
         Assert.Equal("http://[::]:0", options.Grpc?.ToString());
         Assert.Equal("10.0.0.5:11111", options.Listen.ToString());
@@ -68,6 +71,12 @@ public sealed class K2OptionsTests
     [InlineData("--memory", "0", "such as 20GiB")]
     [InlineData("--memory", "99999999999TiB", "such as 20GiB")]
     [InlineData("--kv-memory", "much", "such as 20GiB")]
+    [InlineData("--prefix-cache", "yes", "on or off")]
+    [InlineData("--speculate", "17", "from 0 to 16")]
+    [InlineData("--max-running", "0", "from 1 to 8192")]
+    [InlineData("--max-waiting", "-1", "from 1 to 1000000")]
+    [InlineData("--step-tokens", "8193", "from 1 to 8192")]
+    [InlineData("--chunk-tokens", "0", "from 1 to 8192")]
     [InlineData("--threads", "0", "from 1 to 1024")]
     [InlineData("--threads", "1e3", "from 1 to 1024")]
     [InlineData("--device", "cuda:0,1", "CPU only")]

@@ -37,6 +37,24 @@ public sealed record K2Options
     /// <summary>Bytes that the KV cache may take (gateway).</summary>
     public required long KvMemory { get; init; }
 
+    /// <summary>Whether requests that begin alike share KV memory (gateway).</summary>
+    public required bool PrefixCache { get; init; }
+
+    /// <summary>Most tokens to guess ahead in a step, 0 to 16 (gateway).</summary>
+    public required int Speculate { get; init; }
+
+    /// <summary>Requests that run at once (gateway); at least 1.</summary>
+    public required int MaxRunning { get; init; }
+
+    /// <summary>Requests that may wait (gateway); at least 1.</summary>
+    public required int MaxWaiting { get; init; }
+
+    /// <summary>Rows of a step (gateway), 1 to 8192.</summary>
+    public required int StepTokens { get; init; }
+
+    /// <summary>Rows of prompts in a step with decodes (gateway), 1 to 8192.</summary>
+    public required int ChunkTokens { get; init; }
+
     /// <summary>Compute threads.</summary>
     public required int Threads { get; init; }
 

@@ -48,7 +48,13 @@ internal sealed class K2OptionsReader(IConfiguration configuration, K2Role role)
             Device = ReadDevice(),
             Memory = ReadSize("Memory") ?? Math.Max(available / 10 * 6, Gigabyte / 4),
             KvMemory = ReadSize("KvMemory") ?? Math.Clamp(available / 4, Gigabyte / 16, 16 * Gigabyte),
-            Threads = Parse("Threads", Environment.ProcessorCount, text => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value) && value is >= 1 and <= 1024 ? value : null, "a number from 1 to 1024"),
+            PrefixCache = Parse<bool>("PrefixCache", true, text => text.ToLowerInvariant() switch { "on" => true, "off" => false, _ => null }, "on or off"),
+            Speculate = ReadNumber("Speculate", 0, 0, 16),
+            MaxRunning = ReadNumber("MaxRunning", 256, 1, 8192),
+            MaxWaiting = ReadNumber("MaxWaiting", 1024, 1, 1_000_000),
+            StepTokens = ReadNumber("StepTokens", 512, 1, 8192),
+            ChunkTokens = ReadNumber("ChunkTokens", 256, 1, 8192),
+            Threads = ReadNumber("Threads", Environment.ProcessorCount, 1, 1024),
             Listen = listen,
             Advertise = ReadAdvertise(listen),
             Http = http,
@@ -192,6 +198,9 @@ internal sealed class K2OptionsReader(IConfiguration configuration, K2Role role)
         string? text = Value(key);
         return text is null ? null : ByteSize.TryParse(text, out long bytes) ? bytes : throw Refused(key, text, ByteSize.Allowed);
     }
+
+    private int ReadNumber(string key, int fallback, int least, int most) =>
+        Parse(key, fallback, text => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int value) && value >= least && value <= most ? value : null, $"a number from {least} to {most}");
 
     private string? ReadFileName(string key) =>
         ParseReference(key, text => IsName(text, 64, "._-") && text[0] != '.' ? text : null, "up to 64 letters, digits and . _ -, not starting with a dot");
