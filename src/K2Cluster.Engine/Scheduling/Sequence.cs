@@ -32,6 +32,7 @@ internal sealed class Sequence
         PromptLength = request.Prompt.Length;
         _tokens = new List<int>(PromptLength + Math.Min(maxTokens, 256));
         _tokens.AddRange(request.Prompt.Span);
+        Pages = new List<int>(PagesFor(PromptLength + Math.Min(maxTokens, 1024)));
         _stopTokens = [.. request.StopTokens];
         Sampling = new SamplingState(request);
         _draft = draftTokens > 0 ? new int[Math.Min(draftTokens, maxTokens)] : [];
@@ -64,7 +65,7 @@ internal sealed class Sequence
     public int CachedTokens { get; set; }
 
     /// <summary>Page i holds positions [64 i, 64 i + 64).</summary>
-    public List<int> Pages { get; } = [];
+    public List<int> Pages { get; }
 
     /// <summary>How many of the pages, from the first on, are in the prefix cache.</summary>
     public int SharedPages { get; set; }

@@ -159,35 +159,6 @@ public sealed class SchedulerTests : IDisposable
         Assert.Equal((0, 64), (scheduler.Running, _pages.Available));
     }
 
-    [Theory]
-    [InlineData(0f)]
-    [InlineData(0.7f)]
-    public void Decoding_allocates_nothing(float temperature)
-    {
-        Scheduler scheduler = Make();
-        for (int i = 0; i < 4; i++)
-            Add(scheduler, Requests.Make(i, 10, 1000, new SamplingParameters(temperature, TopP: 0.9f)));
-        // Token list and channel double now and then (here at 532 and 512): measure between two doublings.
-        for (int i = 0; i < 540; i++)
-            Assert.True(Step(scheduler));
-        long allocated = 0;
-        for (int i = 0; i < 240; i++)
-        {
-            long before = GC.GetAllocatedBytesForCurrentThread();
-            scheduler.Sweep(_now);
-            scheduler.Admit();
-            bool scheduled = scheduler.Schedule(_batch, _now);
-            allocated += GC.GetAllocatedBytesForCurrentThread() - before;
-            Assert.True(scheduled);
-            _trunk.Run(_batch, new LayerRange(0, 3), _result);
-            before = GC.GetAllocatedBytesForCurrentThread();
-            scheduler.Commit(_batch, _result, _now);
-            allocated += GC.GetAllocatedBytesForCurrentThread() - before;
-        }
-
-        Assert.Equal(0, allocated);
-    }
-
     private Scheduler Make(int stepTokens = 512, int maxRunning = 256) =>
         new(_pages, new Sampler(MadeUpModel.VocabularySize), new EngineOptions { StepTokens = stepTokens, MaxRunning = maxRunning });
 
