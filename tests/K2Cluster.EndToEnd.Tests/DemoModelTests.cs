@@ -86,6 +86,34 @@ public sealed class DemoModelTests(EmbeddedGateway embedded) : IClassFixture<Emb
         Assert.All(beside.Where((_, i) => i % 3 == 0), response => Assert.Equal(alone, response.TokenIds()));
     }
 
+    [Fact]
+    public async Task Several_answers_to_one_prompt_are_those_that_each_has_alone()
+    {
+        JsonObject body = OpenAiClient.GreedyChat("Tell me about the sea.", maxTokens: 60);
+        body["temperature"] = 1.2;
+        body["top_p"] = 0.9;
+        body["top_k"] = 40;
+        body["frequency_penalty"] = 0.5;
+        body["seed"] = 42;
+        JsonElement alone = await _http.PostAsync("/v1/chat/completions", body);
+        body["n"] = 3;
+        JsonElement several = await _http.PostAsync("/v1/chat/completions", body.DeepClone());
+        int[][] answers = [.. several.GetProperty("choices").EnumerateArray().Select(choice => choice.GetProperty("token_ids").EnumerateArray().Select(id => id.GetInt32()).ToArray())];
+        Assert.Equal(3, answers.Length);
+        Assert.Equal(alone.TokenIds(), answers[0]);
+        Assert.NotEqual(answers[0], answers[1]);
+        Assert.NotEqual(answers[1], answers[2]);
+        Assert.Equal(alone.GetProperty("usage").GetProperty("prompt_tokens").GetInt32(), several.GetProperty("usage").GetProperty("prompt_tokens").GetInt32());
+        Assert.Equal(answers.Sum(tokens => tokens.Length), several.GetProperty("usage").GetProperty("completion_tokens").GetInt32());
+
+        List<JsonElement> chunks = await _http.PostStreamAsync("/v1/chat/completions", body);
+        for (int index = 0; index < 3; index++)
+        {
+            IEnumerable<JsonElement> own = chunks.Select(chunk => chunk.GetProperty("choices")[0]).Where(choice => choice.GetProperty("index").GetInt32() == index);
+            Assert.Equal(answers[index], own.SelectMany(choice => choice.GetProperty("token_ids").EnumerateArray()).Select(id => id.GetInt32()));
+        }
+    }
+
     private static string Joined(List<JsonElement> chunks, string part) => string.Concat(chunks
         .Where(chunk => chunk.GetProperty("choices").GetArrayLength() > 0)
         .Select(chunk => chunk.GetProperty("choices")[0].GetProperty("delta").TryGetProperty(part, out JsonElement text) ? text.GetString() : ""));

@@ -34,6 +34,22 @@ public sealed class OpenAiLibraryTests(EmbeddedGateway embedded) : IClassFixture
     }
 
     [Fact]
+    public async Task Gives_log_probabilities_of_every_token()
+    {
+        ChatCompletionOptions options = new() { Temperature = 0, IncludeLogProbabilities = true, TopLogProbabilityCount = 3 };
+        ChatCompletion answer = await _chat.CompleteChatAsync([new UserChatMessage("What is 12 + 30?")], options);
+        Assert.Equal(answer.Usage.OutputTokenCount, answer.ContentTokenLogProbabilities.Count);
+        Assert.Contains(answer.Content[0].Text, string.Concat(answer.ContentTokenLogProbabilities.Select(token => token.Token)), StringComparison.Ordinal);
+        Assert.All(answer.ContentTokenLogProbabilities, token =>
+        {
+            // Greedy: the chosen token is the likeliest.
+            Assert.Equal(3, token.TopLogProbabilities.Count);
+            Assert.Equal((token.Token, token.LogProbability), (token.TopLogProbabilities[0].Token, token.TopLogProbabilities[0].LogProbability));
+            Assert.InRange(token.TopLogProbabilities.Sum(top => Math.Exp(top.LogProbability)), 0.3, 1.0001);
+        });
+    }
+
+    [Fact]
     public async Task Calls_a_tool_and_answers_with_its_result()
     {
         ChatCompletionOptions options = new() { Temperature = 0 };

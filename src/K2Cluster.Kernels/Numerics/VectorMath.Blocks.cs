@@ -53,7 +53,8 @@ public static unsafe partial class VectorMath
     {
         RequireBlocks(input.Length, blockLength, maxima.Length, nameof(maxima));
         TLanes lowest = TLanes.Broadcast(float.MinValue);
-        TLanes odd = TLanes.Zero;
+        // Two chains of each: a maximum is the same in any order, and of the sums only counts whether they are NaN.
+        TLanes odd = TLanes.Zero, odd2 = TLanes.Zero;
         float* lanes = stackalloc float[LaneCount];
         fixed (float* x = input)
         {
@@ -61,16 +62,25 @@ public static unsafe partial class VectorMath
             {
                 int i = block * blockLength;
                 int end = Math.Min(i + blockLength, input.Length);
-                TLanes max = TLanes.Broadcast(float.NegativeInfinity);
+                TLanes max = TLanes.Broadcast(float.NegativeInfinity), max2 = max;
+                for (; i + (2 * LaneCount) <= end; i += 2 * LaneCount)
+                {
+                    TLanes value = TLanes.Load(x + i), value2 = TLanes.Load(x + i + LaneCount);
+                    max = TLanes.Max(value, max);
+                    max2 = TLanes.Max(value2, max2);
+                    // Times zero, NaN and infinity become NaN and stay in the sum; −∞ is lifted first.
+                    odd = TLanes.FusedMultiplyAdd(TLanes.Max(lowest, value), TLanes.Zero, odd);
+                    odd2 = TLanes.FusedMultiplyAdd(TLanes.Max(lowest, value2), TLanes.Zero, odd2);
+                }
+
                 for (; i < end; i += LaneCount)
                 {
-                    TLanes value = end - i >= LaneCount ? TLanes.Load(x + i) : LaneMath.LoadTail<TLanes>(x + i, end - i, float.NegativeInfinity);
+                    TLanes value = LaneMath.LoadTail<TLanes>(x + i, Math.Min(LaneCount, end - i), float.NegativeInfinity);
                     max = TLanes.Max(value, max);
-                    // Times zero, NaN and infinity become NaN and stay in the sum; −∞ is lifted first.
                     odd = TLanes.FusedMultiplyAdd(TLanes.Max(lowest, value), TLanes.Zero, odd);
                 }
 
-                TLanes.Store(max, lanes);
+                TLanes.Store(TLanes.Max(max, max2), lanes);
                 float result = lanes[0];
                 for (int lane = 1; lane < LaneCount; lane++)
                     result = lanes[lane] > result ? lanes[lane] : result;
@@ -78,7 +88,7 @@ public static unsafe partial class VectorMath
             }
         }
 
-        return TLanes.Sum(odd) == 0;
+        return TLanes.Sum(TLanes.Add(odd, odd2)) == 0;
     }
 
     private static void ExpBlockSums<TLanes>(ReadOnlySpan<float> input, float shift, float divisor, Span<float> output, int blockLength, Span<float> sums)
