@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using K2Cluster.EndToEnd.Tests.Processes;
 
@@ -17,8 +18,16 @@ public sealed class InstructionSetTests(EmbeddedGateway embedded) : IClassFixtur
             JsonObject request = OpenAiClient.GreedyChat("What is 123 + 456?");
             request["temperature"] = temperature;
             request["seed"] = 11;
-            int[] expected = (await embedded.Http.PostAsync("/v1/chat/completions", request)).TokenIds();
-            Assert.Equal(expected, (await gateway.Http.PostAsync("/v1/chat/completions", request)).TokenIds());
+            request["top_k"] = 50;
+            request["top_p"] = 0.95;
+            request["min_p"] = 0.001;
+            request["repetition_penalty"] = 1.05;
+            request["logprobs"] = true;
+            request["top_logprobs"] = 4;
+            JsonElement expected = (await embedded.Http.PostAsync("/v1/chat/completions", request)).GetProperty("choices")[0];
+            JsonElement actual = (await gateway.Http.PostAsync("/v1/chat/completions", request)).GetProperty("choices")[0];
+            // Ids, text and every digit of the log-probabilities.
+            Assert.Equal(expected.GetRawText(), actual.GetRawText());
         }
     }
 
