@@ -50,7 +50,7 @@ public sealed unsafe class AttentionKernelTests
         {
             for (int head = 0; head < 4; head += heads)
             {
-                AttentionKernel.Scores<TLanes>(q + (head * Width), heads, t, Width, count, s + (head * Tokens));
+                AttentionKernel.Scores<TLanes>(q + (head * Width), heads, t, Width, count, s + (head * Tokens), (byte*)t, Tokens * Width * sizeof(ushort));
                 AttentionKernel.Values<TLanes>(s + (head * Tokens), heads, t, Width, count, f + head, resume: true, o + (head * Latent), Latent);
             }
         }

@@ -17,14 +17,13 @@ internal sealed unsafe class LatentAttention : IDisposable
     private readonly ModelConfig _config;
     private readonly CpuCompute _compute;
     private readonly KvMemory _memory;
-    private readonly RowGroup[] _groups = new RowGroup[RowBlock.Rows];
     private readonly RowBuffer _normed;
     private readonly RowBuffer _queryDown;
     private readonly RowBuffer _queries;
     private readonly RowBuffer _kvDown;
     private readonly RowBuffer _latentQueries;
     private readonly RowBuffer _latentOutputs;
-    private readonly RowBuffer _partials;
+    private readonly AttentionRows _attention;
     private readonly RowBuffer _values;
     private readonly RowBuffer _output;
 
@@ -39,7 +38,7 @@ internal sealed unsafe class LatentAttention : IDisposable
         _kvDown = new RowBuffer(RowBlock.Rows, config.KvLoraRank + config.QkRopeHeadDim);
         _latentQueries = new RowBuffer(RowBlock.Rows, config.HeadCount * memory.TokenWidth);
         _latentOutputs = new RowBuffer(RowBlock.Rows, config.HeadCount * memory.LatentWidth);
-        _partials = new RowBuffer(RowBlock.Rows, config.HeadCount * memory.LatentWidth);
+        _attention = new AttentionRows(config, compute, memory, _latentQueries, _latentOutputs);
         _values = new RowBuffer(RowBlock.Rows, config.HeadCount * config.ValueHeadDim);
         _output = new RowBuffer(RowBlock.Rows, config.HiddenSize);
     }
@@ -74,7 +73,7 @@ internal sealed unsafe class LatentAttention : IDisposable
         _compute.RunRows(new RotaryWork(_config, _memory, layer, step, firstRow, _kvDown, _queries, _latentQueries), count, _queries.Width);
         MultiplyHeads(attention.KeyUp, _queries.Row(0), _config.QkHeadDim, _queries.Width, _latentQueries.Row(0), _memory.TokenWidth, _latentQueries.Width, count);
         step.Times?.Mark(StepPhase.Projections);
-        Attend(layer, step, firstRow, count);
+        _attention.Run(layer, step, firstRow, count);
         step.Times?.Mark(StepPhase.Attention);
         MultiplyHeads(attention.ValueUp, _latentOutputs.Row(0), _memory.LatentWidth, _latentOutputs.Width, _values.Row(0), _config.ValueHeadDim, _values.Width, count);
 
@@ -91,38 +90,9 @@ internal sealed unsafe class LatentAttention : IDisposable
         _kvDown.Dispose();
         _latentQueries.Dispose();
         _latentOutputs.Dispose();
-        _partials.Dispose();
+        _attention.Dispose();
         _values.Dispose();
         _output.Dispose();
-    }
-
-    private void Attend(int layer, StepRows step, int firstRow, int count)
-    {
-        int groups = 0;
-        for (int row = 0; row < count;)
-        {
-            int sequence = step.Sequences[firstRow + row];
-            int size = 1;
-            while (size < RowGroup.MaxRows && row + size < count && step.Sequences[firstRow + row + size] == sequence)
-                size++;
-            if (step.IsSequenceLive(sequence))
-                _groups[groups++] = new RowGroup(row, size, step.Positions[firstRow + row], step.FirstPages[firstRow + row]);
-            row += size;
-        }
-
-        AttentionWork work = new()
-        {
-            Memory = _memory,
-            Layer = layer,
-            Groups = _groups,
-            PageTable = step.PageTable,
-            Heads = _config.HeadCount,
-            SoftmaxScale = step.SoftmaxScale,
-            Queries = _latentQueries.Row(0),
-            Outputs = _latentOutputs.Row(0),
-            Partials = _partials.Row(0),
-        };
-        _compute.Run(work, groups * work.HeadGroups);
     }
 
     /// <summary>One product per head; the heads side by side on the threads.</summary>

@@ -2,15 +2,18 @@ using K2Cluster.Kernels.Matrices;
 
 namespace K2Cluster.Trunk.Rows;
 
-/// <summary>FP32 rows of one width in native memory, zeroed at first.</summary>
+/// <summary>FP32 rows of one width in native memory.</summary>
 internal sealed unsafe class RowBuffer : IDisposable
 {
     private readonly AlignedMemory _memory;
     private readonly int _rows;
 
-    public RowBuffer(int rows, int width)
+    /// <param name="rows">How many.</param>
+    /// <param name="width">Floats in each.</param>
+    /// <param name="zeroed">Whether they are zero at first; without, the system provides memory as it is written.</param>
+    public RowBuffer(int rows, int width, bool zeroed = true)
     {
-        _memory = new AlignedMemory((long)rows * width * sizeof(float));
+        _memory = new AlignedMemory((long)rows * width * sizeof(float), zeroed);
         _rows = rows;
         Width = width;
     }
