@@ -18,9 +18,9 @@ internal sealed unsafe class LatentAttention : IDisposable
     private readonly CpuCompute _compute;
     private readonly KvMemory _memory;
     private readonly RowBuffer _normed;
-    private readonly RowBuffer _queryDown;
+    private readonly RowBuffer _down;
     private readonly RowBuffer _queries;
-    private readonly RowBuffer _kvDown;
+    private readonly int _kvWidth;
     private readonly RowBuffer _latentQueries;
     private readonly RowBuffer _latentOutputs;
     private readonly AttentionRows _attention;
@@ -33,9 +33,10 @@ internal sealed unsafe class LatentAttention : IDisposable
         _compute = compute;
         _memory = memory;
         _normed = new RowBuffer(RowBlock.Rows, config.HiddenSize);
-        _queryDown = new RowBuffer(RowBlock.Rows, config.QueryLoraRank ?? 0);
-        _queries = new RowBuffer(RowBlock.Rows, config.HeadCount * config.QkHeadDim);
-        _kvDown = new RowBuffer(RowBlock.Rows, config.KvLoraRank + config.QkRopeHeadDim);
+        int queryWidth = config.HeadCount * config.QkHeadDim;
+        _kvWidth = config.KvLoraRank + config.QkRopeHeadDim;
+        _down = new RowBuffer(RowBlock.Rows, (config.QueryLoraRank ?? queryWidth) + _kvWidth);
+        _queries = new RowBuffer(RowBlock.Rows, config.QueryLoraRank is null ? 0 : queryWidth);
         _latentQueries = new RowBuffer(RowBlock.Rows, config.HeadCount * memory.TokenWidth);
         _latentOutputs = new RowBuffer(RowBlock.Rows, config.HeadCount * memory.LatentWidth);
         _attention = new AttentionRows(config, compute, memory, _latentQueries, _latentOutputs);
@@ -57,21 +58,21 @@ internal sealed unsafe class LatentAttention : IDisposable
         float epsilon = (float)_config.RmsNormEpsilon;
 
         _compute.RunRows(new NormWork(hidden, hiddenSize, weights.InputNorm, epsilon, _normed.Row(0), hiddenSize), count, hiddenSize);
-        RowBuffer queryInput = _normed;
-        if (attention.QueryDown is not null)
+        attention.Down.Multiply(_compute, _normed, _down, count);
+        float* queries = _down.Row(0);
+        int queryStride = _down.Width;
+        float* kv = queries + (_down.Width - _kvWidth);
+        if (attention.QueryUp is not null)
         {
-            queryInput = _queryDown;
-            int rank = _queryDown.Width;
-            attention.QueryDown.Multiply(_compute, _normed, _queryDown, count);
-            _compute.RunRows(new NormWork(_queryDown.Row(0), rank, attention.QueryNorm!, epsilon, _queryDown.Row(0), rank), count, rank);
+            _compute.RunRows(new NormWork(queries, queryStride, attention.QueryNorm!, epsilon, queries, queryStride), count, attention.QueryNorm!.Length);
+            attention.QueryUp.Multiply(_compute, _down, _queries, count);
+            queries = _queries.Row(0);
+            queryStride = _queries.Width;
         }
 
-        attention.Query.Multiply(_compute, queryInput, _queries, count);
-        attention.KvDown.Multiply(_compute, _normed, _kvDown, count);
-        _compute.RunRows(new NormWork(_kvDown.Row(0), _kvDown.Width, attention.KvNorm, epsilon, _kvDown.Row(0), _kvDown.Width), count, _config.KvLoraRank);
-
-        _compute.RunRows(new RotaryWork(_config, _memory, layer, step, firstRow, _kvDown, _queries, _latentQueries), count, _queries.Width);
-        MultiplyHeads(attention.KeyUp, _queries.Row(0), _config.QkHeadDim, _queries.Width, _latentQueries.Row(0), _memory.TokenWidth, _latentQueries.Width, count);
+        _compute.RunRows(new NormWork(kv, _down.Width, attention.KvNorm, epsilon, kv, _down.Width), count, _config.KvLoraRank);
+        _compute.RunRows(new RotaryWork(_config, _memory, layer, step, firstRow, kv, _down.Width, queries, queryStride, _latentQueries), count, _config.HeadCount * _config.QkHeadDim);
+        MultiplyHeads(attention.KeyUp, queries, _config.QkHeadDim, queryStride, _latentQueries.Row(0), _memory.TokenWidth, _latentQueries.Width, count);
         step.Times?.Mark(StepPhase.Projections);
         _attention.Run(layer, step, firstRow, count);
         step.Times?.Mark(StepPhase.Attention);
@@ -85,9 +86,8 @@ internal sealed unsafe class LatentAttention : IDisposable
     public void Dispose()
     {
         _normed.Dispose();
-        _queryDown.Dispose();
+        _down.Dispose();
         _queries.Dispose();
-        _kvDown.Dispose();
         _latentQueries.Dispose();
         _latentOutputs.Dispose();
         _attention.Dispose();

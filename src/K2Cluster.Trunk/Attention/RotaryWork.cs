@@ -11,7 +11,7 @@ namespace K2Cluster.Trunk.Attention;
 /// a sequence that left the step write nothing.
 /// </summary>
 internal readonly unsafe struct RotaryWork(
-    ModelConfig config, KvMemory memory, int layer, StepRows step, int firstRow, RowBuffer kv, RowBuffer queries, RowBuffer latentQueries) : IRowWork
+    ModelConfig config, KvMemory memory, int layer, StepRows step, int firstRow, float* kv, nint kvStride, float* queries, nint queryStride, RowBuffer latentQueries) : IRowWork
 {
     public void Row<TLanes>(int row)
         where TLanes : struct, ILanes<TLanes>
@@ -23,12 +23,12 @@ internal readonly unsafe struct RotaryWork(
         int size = config.QkRopeHeadDim;
         float* cos = step.Cos.Row(stepRow);
         float* sin = step.Sin.Row(stepRow);
-        float* query = queries.Row(row) + config.QkNopeHeadDim;
+        float* query = queries + (row * queryStride) + config.QkNopeHeadDim;
         float* latentQuery = latentQueries.Row(row) + memory.LatentWidth;
         for (int head = 0; head < config.HeadCount; head++, query += config.QkHeadDim, latentQuery += memory.TokenWidth)
             Turn(query, latentQuery, cos, sin, size);
 
-        float* latent = kv.Row(row);
+        float* latent = kv + (row * kvStride);
         float* key = latent + config.KvLoraRank;
         Turn(key, key, cos, sin, size);
 

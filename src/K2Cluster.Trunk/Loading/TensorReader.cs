@@ -24,15 +24,25 @@ internal sealed class TensorReader(ITensorSource source, CpuCompute compute) : I
 
     public long BytesRead { get; private set; }
 
-    /// <summary>A BF16 matrix [rows, columns].</summary>
-    public Bf16Matrix Matrix(string name)
+    /// <summary>BF16 matrices [rows, columns] of as many columns, one below the other as one.</summary>
+    public Bf16Matrix Matrix(params ReadOnlySpan<string> names)
     {
-        TensorInfo tensor = Find(name);
-        int rows = (int)tensor.Shape[0];
-        int columns = (int)tensor.Shape[1];
+        int rows = 0;
+        foreach (string name in names)
+            rows += (int)Find(name).Shape[0];
+        int columns = (int)Find(names[0]).Shape[1];
         Bf16Matrix matrix = Keep(new Bf16Matrix(rows, columns));
         int pieceRows = Math.Max(PieceBytes / (columns * sizeof(ushort)) / PieceRows, 1) * PieceRows;
-        compute.Run(new MatrixWork(source, tensor, matrix, pieceRows), (rows + pieceRows - 1) / pieceRows);
+        int first = 0;
+        foreach (string name in names)
+        {
+            TensorInfo tensor = Find(name);
+            int count = (int)tensor.Shape[0];
+            compute.Run(new MatrixWork(source, tensor, matrix, first, pieceRows), (count + pieceRows - 1) / pieceRows);
+            BytesRead += tensor.ByteLength;
+            first += count;
+        }
+
         return matrix;
     }
 
@@ -40,6 +50,7 @@ internal sealed class TensorReader(ITensorSource source, CpuCompute compute) : I
     public float[] Vector(string name)
     {
         TensorInfo tensor = Find(name);
+        BytesRead += tensor.ByteLength;
         float[] values = new float[tensor.Shape[0]];
         if (tensor.Type == TensorType.F32)
         {
@@ -57,6 +68,7 @@ internal sealed class TensorReader(ITensorSource source, CpuCompute compute) : I
     public unsafe EmbeddingTable Table(string name)
     {
         TensorInfo tensor = Find(name);
+        BytesRead += tensor.ByteLength;
         AlignedMemory memory = Keep(new AlignedMemory(tensor.ByteLength, zeroed: false));
         compute.Run(new BytesWork(source, tensor, memory.Pointer), (int)((tensor.ByteLength + PieceBytes - 1) / PieceBytes));
         return new EmbeddingTable(memory, (int)tensor.Shape[1]);
@@ -69,6 +81,7 @@ internal sealed class TensorReader(ITensorSource source, CpuCompute compute) : I
     public (Bf16Matrix[] Keys, Bf16Matrix[] Values) KeysAndValues(string name, ModelConfig config)
     {
         TensorInfo tensor = Find(name);
+        BytesRead += tensor.ByteLength;
         (Bf16Matrix[] Keys, Bf16Matrix[] Values) result = (new Bf16Matrix[config.HeadCount], new Bf16Matrix[config.HeadCount]);
         for (int head = 0; head < config.HeadCount; head++)
         {
@@ -98,7 +111,6 @@ internal sealed class TensorReader(ITensorSource source, CpuCompute compute) : I
     {
         if (!source.TryGet(name, out TensorInfo? tensor))
             throw new CheckpointException($"{source.Locate(name)}: tensor {name} is gone since it was checked.");
-        BytesRead += tensor.ByteLength;
         return tensor;
     }
 
@@ -109,17 +121,17 @@ internal sealed class TensorReader(ITensorSource source, CpuCompute compute) : I
         return memory;
     }
 
-    private readonly struct MatrixWork(ITensorSource source, TensorInfo tensor, Bf16Matrix matrix, int pieceRows) : ICpuWork
+    private readonly struct MatrixWork(ITensorSource source, TensorInfo tensor, Bf16Matrix matrix, int firstRow, int pieceRows) : ICpuWork
     {
         public void Part<TLanes>(int part)
             where TLanes : struct, ILanes<TLanes>
         {
             int first = part * pieceRows;
-            int count = Math.Min(pieceRows, matrix.Rows - first);
+            int count = Math.Min(pieceRows, (int)tensor.Shape[0] - first);
             int bytes = count * matrix.Columns * sizeof(ushort);
             byte[] piece = ArrayPool<byte>.Shared.Rent(bytes);
             source.Read(tensor, (long)first * matrix.Columns * sizeof(ushort), piece.AsSpan(0, bytes));
-            matrix.SetRows(first, MemoryMarshal.Cast<byte, ushort>(piece.AsSpan(0, bytes)));
+            matrix.SetRows(firstRow + first, MemoryMarshal.Cast<byte, ushort>(piece.AsSpan(0, bytes)));
             ArrayPool<byte>.Shared.Return(piece);
         }
     }

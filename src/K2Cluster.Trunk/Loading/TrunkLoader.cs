@@ -54,10 +54,9 @@ internal static class TrunkLoader
             (Bf16Matrix[] keys, Bf16Matrix[] values) = reader.KeysAndValues(Name("self_attn.kv_b_proj.weight"), config);
             return new AttentionWeights
             {
-                QueryDown = hasRank ? reader.Matrix(Name("self_attn.q_a_proj.weight")) : null,
+                Down = reader.Matrix(Name(hasRank ? "self_attn.q_a_proj.weight" : "self_attn.q_proj.weight"), Name("self_attn.kv_a_proj_with_mqa.weight")),
                 QueryNorm = hasRank ? reader.Vector(Name("self_attn.q_a_layernorm.weight")) : null,
-                Query = reader.Matrix(Name(hasRank ? "self_attn.q_b_proj.weight" : "self_attn.q_proj.weight")),
-                KvDown = reader.Matrix(Name("self_attn.kv_a_proj_with_mqa.weight")),
+                QueryUp = hasRank ? reader.Matrix(Name("self_attn.q_b_proj.weight")) : null,
                 KvNorm = reader.Vector(Name("self_attn.kv_a_layernorm.weight")),
                 KeyUp = keys,
                 ValueUp = values,
@@ -66,8 +65,7 @@ internal static class TrunkLoader
         }
 
         MlpWeights Mlp(string module) => new(
-            reader.Matrix(Name($"{module}.gate_proj.weight")),
-            reader.Matrix(Name($"{module}.up_proj.weight")),
+            reader.Matrix(Name($"{module}.gate_proj.weight"), Name($"{module}.up_proj.weight")),
             reader.Matrix(Name($"{module}.down_proj.weight")));
     }
 }
