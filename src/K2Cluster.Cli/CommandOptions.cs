@@ -32,6 +32,29 @@ internal static class CommandOptions
         return option;
     }
 
+    /// <summary>Whole numbers from 1 up, with commas between them.</summary>
+    public static Option<int[]> Counts(string name, string description, string fallback, int max)
+    {
+        const int Most = 32;
+        return new Option<int[]>(name)
+        {
+            Description = description,
+            HelpName = "N,N,…",
+            DefaultValueFactory = _ => [.. fallback.Split(',').Select(text => int.Parse(text, CultureInfo.InvariantCulture))],
+            CustomParser = result =>
+            {
+                string[] texts = result.Tokens[0].Value.Split(',');
+                int[] counts = [.. texts.Select(text => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int count) && count <= max ? count : 0)];
+                if (counts.Length <= Most && !counts.Contains(0))
+                    return counts;
+                result.AddError($"{name} {TerminalText.Of(result.Tokens[0].Value)}: at most {Most} whole numbers from 1 to {max} are expected, as in {fallback}.");
+                return null;
+            },
+        };
+    }
+
+    public static Option<string?> JsonFile() => new("--json") { Description = "A file to write the result to, with all that it depends on.", HelpName = "FILE" };
+
     public static Option<T?> Number<T>(string name, string description, T min, T max)
         where T : struct, INumber<T>
     {

@@ -48,6 +48,9 @@ public sealed class SyntheticCheckpoint
     /// <summary>Files that hold weights.</summary>
     public int FileCount => _files.Count;
 
+    /// <summary>The weights without files.</summary>
+    public ITensorSource CreateSource() => new SyntheticSource(_files.SelectMany(file => file.Tensors), _seed);
+
     /// <summary>
     /// Writes everything under a temporary name inside the directory and renames it at the end, <c>config.json</c> last: until
     /// then there is nothing there that opens.

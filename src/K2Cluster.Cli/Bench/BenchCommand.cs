@@ -18,6 +18,7 @@ internal static class BenchCommand
         {
             url, requests, concurrency, maxTokens, prompt, json,
         };
+        command.Add(ModelBenchCommand.Create(console));
         command.SetAction(async (parsed, _) =>
         {
             BenchOptions options = new(parsed.GetValue(url)!, parsed.GetValue(requests), parsed.GetValue(concurrency), parsed.GetValue(maxTokens), parsed.GetValue(prompt)!);
