@@ -1,4 +1,5 @@
 using BenchmarkDotNet.Attributes;
+using K2Cluster.Cli;
 using K2Cluster.Kernels.Compute;
 using K2Cluster.Kernels.Matrices;
 
@@ -43,7 +44,7 @@ public class Bf16MatrixBenchmarks
 
         _input = [.. Enumerable.Range(0, 32 * Columns).Select(_ => random.NextSingle() - 0.5f)];
         _compute = new CpuCompute(Threads, Path);
-        _ceiling = new ReadCeiling(2L * Rows * Columns, Copies);
+        _ceiling = new ReadCeiling(2L * Rows * Columns * Copies, threads: 1);
     }
 
     [GlobalCleanup]
@@ -56,7 +57,7 @@ public class Bf16MatrixBenchmarks
     }
 
     [Benchmark(Baseline = true)]
-    public void Ceiling() => _ceiling.Read(_compute);
+    public void Ceiling() => _ceiling.Read(_compute, 2L * Rows * Columns);
 
     [Benchmark]
     public void Multiply()

@@ -1,4 +1,7 @@
 using BenchmarkDotNet.Attributes;
+using K2Cluster.Checkpoint;
+using K2Cluster.Checkpoint.Synthetic;
+using K2Cluster.Cli;
 using K2Cluster.Kernels.Compute;
 using K2Cluster.Kernels.Devices;
 using K2Cluster.Kernels.Devices.Cpu;
@@ -30,9 +33,10 @@ public class Int4ExpertBenchmarks
     [GlobalSetup]
     public void Setup()
     {
-        using RandomInt4Source source = new(hiddenSize: 7168, intermediateSize: 2048, Experts);
+        SyntheticCheckpoint model = new(SyntheticShape.Presets["k2"] with { Layers = 1, DenseLayers = 0, Experts = Experts, Vocabulary = 512 }, seed: 1);
+        using ITensorSource source = model.CreateSource();
         _compute = new CpuCompute(Threads, Path);
-        _device = new CpuExpertDevice(source.Config, source.Catalog, Experts * ExpertBytes, _compute);
+        _device = new CpuExpertDevice(model.Config, new TensorCatalog(model.Config), Experts * ExpertBytes, _compute);
         for (int expert = 0; expert < Experts; expert++)
             _device.Load(new ExpertKey(0, expert), source);
         _work = _device.CreateWork(Tokens, Tokens);
@@ -42,7 +46,7 @@ public class Int4ExpertBenchmarks
             value = (ushort)(0x3F00 + random.Next(256) + (random.Next(2) << 15));
         for (int i = 0; i < Tokens; i++)
             _work.PairRows[i] = i;
-        _ceiling = new ReadCeiling(ExpertBytes, Experts);
+        _ceiling = new ReadCeiling(ExpertBytes * Experts, threads: 1);
     }
 
     [GlobalCleanup]
@@ -55,7 +59,7 @@ public class Int4ExpertBenchmarks
     }
 
     [Benchmark(Baseline = true)]
-    public void Ceiling() => _ceiling.Read(_compute);
+    public void Ceiling() => _ceiling.Read(_compute, ExpertBytes);
 
     [Benchmark]
     public void Forward()

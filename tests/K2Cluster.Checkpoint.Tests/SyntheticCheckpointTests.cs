@@ -70,6 +70,31 @@ public sealed class SyntheticCheckpointTests
     }
 
     [Fact]
+    public void The_source_without_files_gives_the_bytes_of_the_files_in_any_pieces()
+    {
+        using TemporaryDirectory directory = new();
+        SyntheticCheckpoint checkpoint = Write(directory.Path, Tiny);
+        using ModelDirectory model = ModelDirectory.Open(directory.Path);
+        using ITensorSource source = checkpoint.CreateSource();
+        Random random = new(1);
+
+        foreach (TensorInfo tensor in model.Tensors.Tensors)
+        {
+            byte[] expected = new byte[tensor.ByteLength];
+            model.Tensors.Read(tensor, 0, expected);
+            Assert.True(source.TryGet(tensor.Name, out TensorInfo? found));
+            byte[] actual = new byte[tensor.ByteLength];
+            for (int start = 0, length; start < actual.Length; start += length)
+            {
+                length = Math.Min(2 * random.Next(1, 40), actual.Length - start);
+                source.Read(found, start, actual.AsSpan(start, length));
+            }
+
+            Assert.Equal(expected, actual);
+        }
+    }
+
+    [Fact]
     public void Weights_have_the_spread_that_keeps_activations_in_range()
     {
         using TemporaryDirectory directory = new();

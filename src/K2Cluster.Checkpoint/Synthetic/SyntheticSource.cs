@@ -32,19 +32,28 @@ public sealed class SyntheticSource : ITensorSource
         if (offset < 0 || offset > info.ByteLength - destination.Length)
             throw new CheckpointException($"Tensor {info.Name} has {info.ByteLength:N0} bytes; {destination.Length:N0} from {offset:N0} on leave it.");
 
-        // What precedes the next place where a piece may begin.
-        int lead = (int)Math.Min(destination.Length, (RandomFill.Alignment - (offset % RandomFill.Alignment)) % RandomFill.Alignment);
-        if (lead > 0)
+        Span<byte> unit = stackalloc byte[RandomFill.Alignment];
+        while (destination.Length > 0)
         {
-            Span<byte> unit = stackalloc byte[RandomFill.Alignment];
-            long start = offset - (offset % RandomFill.Alignment);
-            unit = unit[..(int)Math.Min(unit.Length, info.ByteLength - start)];
-            fill.Fill(key, start, unit);
-            unit.Slice((int)(offset - start), lead).CopyTo(destination);
-        }
+            int into = (int)(offset % RandomFill.Alignment);
+            int length = destination.Length - (destination.Length % RandomFill.Alignment);
+            if (into == 0 && (length > 0 || offset + destination.Length == info.ByteLength))
+            {
+                length = offset + destination.Length == info.ByteLength ? destination.Length : length;
+                fill.Fill(key, offset, destination[..length]);
+            }
+            else
+            {
+                // A piece of what can only be made as a whole.
+                Span<byte> whole = unit[..(int)Math.Min(unit.Length, info.ByteLength - offset + into)];
+                fill.Fill(key, offset - into, whole);
+                length = Math.Min(whole.Length - into, destination.Length);
+                whole.Slice(into, length).CopyTo(destination);
+            }
 
-        if (lead < destination.Length)
-            fill.Fill(key, offset + lead, destination[lead..]);
+            destination = destination[length..];
+            offset += length;
+        }
     }
 
     public void Dispose()

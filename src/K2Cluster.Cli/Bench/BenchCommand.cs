@@ -18,6 +18,7 @@ internal static class BenchCommand
         {
             url, requests, concurrency, maxTokens, prompt, json,
         };
+        command.Add(KernelBenchCommand.Create(console));
         command.Add(ModelBenchCommand.Create(console));
         command.SetAction(async (parsed, _) =>
         {

@@ -15,6 +15,9 @@ namespace K2Cluster.Cli;
 internal sealed unsafe class ReadCeiling : IDisposable
 {
     private const int PartBytes = 1 << 20;
+
+    /// <summary>What one turn of a loop reads.</summary>
+    private const int LineBytes = 128;
     private const long Smallest = 512L << 20;
 
     private static readonly Loop[] Loops =
@@ -66,7 +69,7 @@ internal sealed unsafe class ReadCeiling : IDisposable
                 if (loop.Wide && !Vector512.IsHardwareAccelerated)
                     continue;
                 long started = Stopwatch.GetTimestamp();
-                pool.Run(new ReadWork(_memory.Pointer, _sinks, loop), _sinks.Length);
+                pool.Run(new ReadWork(_memory.Pointer, Bytes, _sinks, loop), _sinks.Length);
                 double rate = Bytes / Stopwatch.GetElapsedTime(started).TotalSeconds;
                 if (rate <= BytesPerSecond)
                     continue;
@@ -82,7 +85,7 @@ internal sealed unsafe class ReadCeiling : IDisposable
         int parts = (int)Math.Min(_sinks.Length, (bytes + PartBytes - 1) / PartBytes);
         if (_next + parts > _sinks.Length)
             _next = 0;
-        compute.Run(new ReadWork(_memory.Pointer + (_next * PartBytes), _sinks, Loops[0]), parts);
+        compute.Run(new ReadWork(_memory.Pointer + (_next * PartBytes), bytes, _sinks, Loops[0]), parts);
         _next += parts;
     }
 
@@ -102,19 +105,20 @@ internal sealed unsafe class ReadCeiling : IDisposable
             where TLanes : struct, ILanes<TLanes> => new Span<byte>(memory + ((long)part * PartBytes), PartBytes).Fill(1);
     }
 
-    private readonly struct ReadWork(byte* memory, long[] sinks, Loop loop) : ICpuWork
+    private readonly struct ReadWork(byte* memory, long bytes, long[] sinks, Loop loop) : ICpuWork
     {
         public void Part<TLanes>(int part)
             where TLanes : struct, ILanes<TLanes>
         {
             byte* from = memory + ((long)part * PartBytes);
-            sinks[part] = loop.Wide ? Wide(from, loop.PrefetchBytes) : Narrow(from, loop.PrefetchBytes);
+            byte* end = from + (Math.Min(PartBytes, bytes - ((long)part * PartBytes)) & ~(LineBytes - 1));
+            sinks[part] = loop.Wide ? Wide(from, end, loop.PrefetchBytes) : Narrow(from, end, loop.PrefetchBytes);
         }
 
-        private static long Narrow(byte* from, int ahead)
+        private static long Narrow(byte* from, byte* end, int ahead)
         {
             Vector256<long> a = default, b = default, c = default, d = default;
-            for (byte* end = from + PartBytes; from < end; from += 128)
+            for (; from < end; from += LineBytes)
             {
                 Prefetch(from, ahead);
                 a |= Vector256.Load((long*)from);
@@ -126,10 +130,10 @@ internal sealed unsafe class ReadCeiling : IDisposable
             return (a | b | c | d).GetElement(0);
         }
 
-        private static long Wide(byte* from, int ahead)
+        private static long Wide(byte* from, byte* end, int ahead)
         {
             Vector512<long> a = default, b = default;
-            for (byte* end = from + PartBytes; from < end; from += 128)
+            for (; from < end; from += LineBytes)
             {
                 Prefetch(from, ahead);
                 a |= Vector512.Load((long*)from);

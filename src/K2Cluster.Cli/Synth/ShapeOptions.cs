@@ -48,6 +48,10 @@ internal sealed class ShapeOptions
         command.Add(_expertFormat);
     }
 
+    /// <summary>The name given, with what was changed of it.</summary>
+    public string NameOf(ParseResult parsed) => string.Join(
+        ' ', [parsed.GetValue(_preset)!, .. _dimensions.Where(dimension => parsed.GetValue(dimension.Option) is not null).Select(dimension => $"{dimension.Option.Name} {parsed.GetValue(dimension.Option)}")]);
+
     public SyntheticShape Read(ParseResult parsed)
     {
         SyntheticShape shape = SyntheticShape.Presets[parsed.GetValue(_preset)!];
