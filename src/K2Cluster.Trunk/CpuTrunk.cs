@@ -36,7 +36,7 @@ public sealed class CpuTrunk : ITrunk
         _weights = weights;
         _compute = compute;
         _experts = experts;
-        _microBatchRows = experts.ComputesOnCollect ? int.MaxValue : options.MicroBatchRows;
+        _microBatchRows = options.MicroBatchRows;
         Layers = layers;
         MaxRows = options.MaxRows;
         Memory = new KvMemory(config, layers.Last - layers.First, pages);

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using K2Cluster.Cli;
 using K2Cluster.Kernels.Compute;
 using K2Cluster.Kernels.Devices.Cpu;
 using K2Cluster.Kernels.Experts;
@@ -27,7 +28,6 @@ internal sealed class StepProfile : IDisposable
     private readonly TrunkBatch _batch = new();
     private readonly TrunkResult _result = new();
     private readonly long _trunkBytes;
-    private double _ceiling;
 
     private StepProfile()
     {
@@ -56,7 +56,7 @@ internal sealed class StepProfile : IDisposable
     public static void Print(string[] scenarios)
     {
         using StepProfile profile = new();
-        using ReadCeiling ceiling = new(1L << 28, 4);
+        using ReadCeiling ceiling = new(1L << 29, Environment.ProcessorCount);
         StepPhase[] phases = Enum.GetValues<StepPhase>();
         Console.WriteLine($"| rows:context | ms | tokens/s | GB/s | of the ceiling, GB/s | {string.Join(" | ", phases)} |");
         Console.WriteLine($"|---|--:|--:|--:|--:|{string.Concat(phases.Select(_ => "--:|"))}");
@@ -96,16 +96,10 @@ internal sealed class StepProfile : IDisposable
             }
         }
 
-        for (int i = 0; i < 12; i++)
-        {
-            long before = Stopwatch.GetTimestamp();
-            ceiling.Read(_compute);
-            _ceiling = Math.Max(_ceiling, (1L << 28) / 1e9 / Stopwatch.GetElapsedTime(before).TotalSeconds);
-        }
-
+        ceiling.Measure();
         double rate = Bytes(rows, context) / 1e6 / best;
         string columns = string.Join(" | ", bestPhases.Select(ms => ms.ToString("F2", CultureInfo.InvariantCulture)));
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {name} | {best:F2} | {rows * 1000 / best:F1} | {rate:F1} | {_ceiling:F1} | {columns} |"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {name} | {best:F2} | {rows * 1000 / best:F1} | {rate:F1} | {ceiling.BytesPerSecond / 1e9:F1} | {columns} |"));
     }
 
     /// <summary>Weights and KV that a step reads once: experts as if rows chose evenly.</summary>
