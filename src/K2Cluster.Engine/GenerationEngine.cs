@@ -89,6 +89,8 @@ public sealed class GenerationEngine : IEngine, IEngineCounts, IAsyncDisposable
 
     internal KvPages Pages { get; }
 
+    internal Scheduler Scheduler => _scheduler;
+
     private TimeSpan Now => _time.GetElapsedTime(_start);
 
     /// <inheritdoc/>

@@ -219,8 +219,46 @@ public sealed class GenerationEngineTests
         Assert.Equal(2, (await engine.Collect(Requests.WholePool(engine))).Count);
         await engine.DisposeAsync();
         Assert.Empty(trunk.Faults);
+        engine.Pages.CheckIntegrity([]);
         Assert.Equal(32, engine.Pages.Available);
         Assert.InRange(cancelled, 500, 1900);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(4)]
+    public async Task Ten_thousand_short_requests_of_which_many_are_cancelled_leave_nothing(int drafts)
+    {
+        FakeTrunk trunk = new(pageCount: 12);
+        GenerationEngine engine = new(trunk, new EngineOptions { MaxWaiting = 100, MaxRunning = 16, DraftTokens = drafts });
+        int complete = 0;
+        await Parallel.ForAsync(0, 10_000, new ParallelOptions { MaxDegreeOfParallelism = 64 }, async (i, _) =>
+        {
+            GenerationRequest request = Requests.Make(i % 97, 1 + (i % 90), 1 + (i % 13)) with { Priority = i % 3 };
+            using CancellationTokenSource cancellation = new();
+            int left = i % 2 == 0 ? int.MaxValue : i % 7;
+            if (left == 0)
+                await cancellation.CancelAsync();
+            try
+            {
+                await foreach (GeneratedToken token in engine.GenerateAsync(request, cancellation.Token))
+                {
+                    Assert.InRange(token.Id, 0, MadeUpModel.VocabularySize - 1);
+                    if (--left == 0)
+                        await cancellation.CancelAsync();
+                }
+
+                Interlocked.Increment(ref complete);
+            }
+            catch (OperationCanceledException)
+            {
+            }
+        });
+        await engine.DisposeAsync();
+        Assert.Empty(trunk.Faults);
+        engine.Pages.CheckIntegrity([]);
+        Assert.Equal(12, engine.Pages.Available);
+        Assert.InRange(complete, 5000, 9900);
     }
 
     [Fact]

@@ -49,6 +49,8 @@ public sealed class RealTrunkTests
             for (int i = 0; i < requests.Length; i++)
                 Assert.Equal(expected[i], actual[i]);
         }
+
+        Assert.Equal((pages == 10, cache, drafts > 0), (busy.Scheduler.Preemptions > 0, busy.Scheduler.CachedTokens > 0, busy.Scheduler.AcceptedTokens > 0));
     }
 
     [Theory]
