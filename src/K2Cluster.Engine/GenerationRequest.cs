@@ -13,8 +13,9 @@ public sealed record GenerationRequest
     public required int MaxTokens { get; init; }
 
     /// <summary>
-    /// -10 to 10. The higher one gets a place and KV pages first; among equals, who came first. A lower one waits for as long as
-    /// higher ones take all the engine has: its time limit bounds that.
+    /// -10 to 10. The higher one gets a place and KV pages first; among equals, who came first. One that runs keeps its place
+    /// when a higher one comes, but gives up its pages where those that run lack some. A lower one waits for as long as higher
+    /// ones take all the engine has: its time limit bounds that.
     /// </summary>
     public int Priority { get; init; }
 

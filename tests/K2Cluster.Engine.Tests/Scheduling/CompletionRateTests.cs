@@ -16,6 +16,8 @@ public sealed class CompletionRateTests
         for (int i = 1; i <= 100; i++)
             rate.Add(1, Seconds(200 + (i * 0.5)));
         Assert.Equal(Seconds(0.5), rate.TimeToNext(Seconds(250)));
+        Assert.Equal(Seconds(3), rate.TimeToNext(Seconds(250), count: 6));
+        Assert.Equal(Seconds(60), rate.TimeToNext(Seconds(250), count: 600));
     }
 
     [Fact]
