@@ -68,8 +68,14 @@ public unsafe interface ILanes<TSelf>
     /// <summary>Of words that hold two BF16: the high one, widened.</summary>
     static abstract TSelf HighBf16(TSelf words);
 
-    /// <summary>Bits <paramref name="shift"/>..+3 of each 16-bit half, as two unsigned 16-bit numbers a word. Shift is 0, 4, 8 or 12.</summary>
-    static abstract TSelf NibblePairs(TSelf words, [ConstantExpected] byte shift);
+    /// <summary>The bits that both have.</summary>
+    static abstract TSelf And(TSelf left, TSelf right);
+
+    /// <summary>Shifts each unsigned 16-bit half of the words right by 0..15.</summary>
+    static abstract TSelf ShiftPairsRight(TSelf words, [ConstantExpected] byte shift);
+
+    /// <summary>Shifts int32 words right by 0..31, keeping the sign.</summary>
+    static abstract TSelf ShiftWordsRight(TSelf words, [ConstantExpected] byte shift);
 
     /// <summary>
     /// sum + low(pairs) × low(*word) + high(pairs) × high(*word) in int32, of signed 16-bit halves. Exact as long as the caller

@@ -135,13 +135,18 @@ public readonly unsafe struct Lanes256 : ILanes<Lanes256>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes256 NibblePairs(Lanes256 words, [ConstantExpected] byte shift)
-    {
-        Vector256<uint> mask = Vector256.Create(0x000F_000Fu);
-        return new(
-            Avx2.ShiftRightLogical(words._low.AsUInt32(), shift) & mask,
-            Avx2.ShiftRightLogical(words._high.AsUInt32(), shift) & mask);
-    }
+    public static Lanes256 And(Lanes256 left, Lanes256 right) =>
+        new(left._low.AsUInt32() & right._low.AsUInt32(), left._high.AsUInt32() & right._high.AsUInt32());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes256 ShiftPairsRight(Lanes256 words, [ConstantExpected] byte shift) => new(
+        Avx2.ShiftRightLogical(words._low.AsUInt16(), shift).AsSingle(),
+        Avx2.ShiftRightLogical(words._high.AsUInt16(), shift).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes256 ShiftWordsRight(Lanes256 words, [ConstantExpected] byte shift) => new(
+        Avx2.ShiftRightArithmetic(words._low.AsInt32(), shift).AsSingle(),
+        Avx2.ShiftRightArithmetic(words._high.AsInt32(), shift).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes256 MultiplyAddPairs(Lanes256 sum, Lanes256 pairs, int* word)

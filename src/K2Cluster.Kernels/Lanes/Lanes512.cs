@@ -92,8 +92,15 @@ public readonly unsafe struct Lanes512 : ILanes<Lanes512>
     public static Lanes512 HighBf16(Lanes512 words) => new((words._value.AsUInt32() & Vector512.Create(0xFFFF_0000u)).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes512 NibblePairs(Lanes512 words, [ConstantExpected] byte shift) =>
-        new((Avx512F.ShiftRightLogical(words._value.AsUInt32(), shift) & Vector512.Create(0x000F_000Fu)).AsSingle());
+    public static Lanes512 And(Lanes512 left, Lanes512 right) => new((left._value.AsUInt32() & right._value.AsUInt32()).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes512 ShiftPairsRight(Lanes512 words, [ConstantExpected] byte shift) =>
+        new(Avx512BW.ShiftRightLogical(words._value.AsUInt16(), shift).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes512 ShiftWordsRight(Lanes512 words, [ConstantExpected] byte shift) =>
+        new(Avx512F.ShiftRightArithmetic(words._value.AsInt32(), shift).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes512 MultiplyAddPairs(Lanes512 sum, Lanes512 pairs, int* word) =>

@@ -154,10 +154,28 @@ public unsafe struct LanesPortable : ILanes<LanesPortable>
         return words;
     }
 
-    public static LanesPortable NibblePairs(LanesPortable words, [ConstantExpected] byte shift)
+    public static LanesPortable And(LanesPortable left, LanesPortable right)
     {
         for (int i = 0; i < Count; i++)
-            words.SetWord(i, (words.Word(i) >>> shift) & 0x000F_000F);
+            left.SetWord(i, left.Word(i) & right.Word(i));
+        return left;
+    }
+
+    public static LanesPortable ShiftPairsRight(LanesPortable words, [ConstantExpected] byte shift)
+    {
+        for (int i = 0; i < Count; i++)
+        {
+            uint word = (uint)words.Word(i);
+            words.SetWord(i, (int)((word >> 16 >> shift << 16) | ((word & 0xFFFF) >> shift)));
+        }
+
+        return words;
+    }
+
+    public static LanesPortable ShiftWordsRight(LanesPortable words, [ConstantExpected] byte shift)
+    {
+        for (int i = 0; i < Count; i++)
+            words.SetWord(i, words.Word(i) >> shift);
         return words;
     }
 

@@ -12,8 +12,8 @@ internal static unsafe class Bf16Kernel
 {
     private const int BlockRows = Bf16Matrix.BlockRows;
 
-    /// <summary>Columns done for all input rows before the next: 4 blocks × 512 × 32 B = 64 KiB of weights stay in the L2 cache.</summary>
-    private const int ChunkColumns = 512;
+    /// <summary>Columns done for all input rows before the next: 4 blocks × 256 × 32 B = 32 KiB of weights stay in the L1 cache.</summary>
+    private const int ChunkColumns = 256;
 
     /// <summary>
     /// output[i × outputStride + 16 b + lane] for <paramref name="count"/> input rows and <paramref name="blocks"/> whole
@@ -42,6 +42,12 @@ internal static unsafe class Bf16Kernel
 
                 for (int block = 0; block < blocks; block++)
                     Tile4x1<TLanes>(chunk + block * blockStride, length, x, inputStride, y + block * BlockRows, outputStride, resume);
+            }
+
+            if (i + 2 <= count && blocks == 4 && TLanes.HoldsWideTile)
+            {
+                Tile2x4<TLanes>(chunk, blockStride, length, input + i * inputStride + start, inputStride, output + i * outputStride, outputStride, resume);
+                i += 2;
             }
 
             for (; i < count; i++)
@@ -129,6 +135,74 @@ internal static unsafe class Bf16Kernel
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Tile2x4<TLanes>(
+        uint* w0, nint blockStride, int length, float* x0, nint inputStride, float* y, nint outputStride, bool resume)
+        where TLanes : struct, ILanes<TLanes>
+    {
+        uint* w1 = w0 + blockStride;
+        uint* w2 = w1 + blockStride;
+        uint* w3 = w2 + blockStride;
+        float* x1 = x0 + inputStride;
+        float* y1 = y + outputStride;
+        TLanes s00 = Start<TLanes>(y, resume), s01 = Start<TLanes>(y + 16, resume), s02 = Start<TLanes>(y + 32, resume), s03 = Start<TLanes>(y + 48, resume);
+        TLanes s10 = Start<TLanes>(y1, resume), s11 = Start<TLanes>(y1 + 16, resume), s12 = Start<TLanes>(y1 + 32, resume), s13 = Start<TLanes>(y1 + 48, resume);
+        nint k = 0;
+        nint even = length & ~1;
+        for (; k < even; k += 2)
+        {
+            TLanes a = TLanes.LowBf16(TLanes.LoadWords(w0 + k * (BlockRows / 2)));
+            TLanes b = TLanes.LowBf16(TLanes.LoadWords(w1 + k * (BlockRows / 2)));
+            TLanes c = TLanes.LowBf16(TLanes.LoadWords(w2 + k * (BlockRows / 2)));
+            TLanes d = TLanes.LowBf16(TLanes.LoadWords(w3 + k * (BlockRows / 2)));
+            TLanes x = TLanes.Broadcast(x0[k]);
+            s00 = TLanes.FusedMultiplyAdd(a, x, s00);
+            s01 = TLanes.FusedMultiplyAdd(b, x, s01);
+            s02 = TLanes.FusedMultiplyAdd(c, x, s02);
+            s03 = TLanes.FusedMultiplyAdd(d, x, s03);
+            x = TLanes.Broadcast(x1[k]);
+            s10 = TLanes.FusedMultiplyAdd(a, x, s10);
+            s11 = TLanes.FusedMultiplyAdd(b, x, s11);
+            s12 = TLanes.FusedMultiplyAdd(c, x, s12);
+            s13 = TLanes.FusedMultiplyAdd(d, x, s13);
+            a = TLanes.HighBf16(TLanes.LoadWords(w0 + k * (BlockRows / 2)));
+            b = TLanes.HighBf16(TLanes.LoadWords(w1 + k * (BlockRows / 2)));
+            c = TLanes.HighBf16(TLanes.LoadWords(w2 + k * (BlockRows / 2)));
+            d = TLanes.HighBf16(TLanes.LoadWords(w3 + k * (BlockRows / 2)));
+            x = TLanes.Broadcast(x0[k + 1]);
+            s00 = TLanes.FusedMultiplyAdd(a, x, s00);
+            s01 = TLanes.FusedMultiplyAdd(b, x, s01);
+            s02 = TLanes.FusedMultiplyAdd(c, x, s02);
+            s03 = TLanes.FusedMultiplyAdd(d, x, s03);
+            x = TLanes.Broadcast(x1[k + 1]);
+            s10 = TLanes.FusedMultiplyAdd(a, x, s10);
+            s11 = TLanes.FusedMultiplyAdd(b, x, s11);
+            s12 = TLanes.FusedMultiplyAdd(c, x, s12);
+            s13 = TLanes.FusedMultiplyAdd(d, x, s13);
+        }
+
+        if (k < length)
+        {
+            TLanes a = TLanes.LowBf16(TLanes.LoadWords(w0 + k * (BlockRows / 2)));
+            TLanes b = TLanes.LowBf16(TLanes.LoadWords(w1 + k * (BlockRows / 2)));
+            TLanes c = TLanes.LowBf16(TLanes.LoadWords(w2 + k * (BlockRows / 2)));
+            TLanes d = TLanes.LowBf16(TLanes.LoadWords(w3 + k * (BlockRows / 2)));
+            TLanes x = TLanes.Broadcast(x0[k]);
+            s00 = TLanes.FusedMultiplyAdd(a, x, s00);
+            s01 = TLanes.FusedMultiplyAdd(b, x, s01);
+            s02 = TLanes.FusedMultiplyAdd(c, x, s02);
+            s03 = TLanes.FusedMultiplyAdd(d, x, s03);
+            x = TLanes.Broadcast(x1[k]);
+            s10 = TLanes.FusedMultiplyAdd(a, x, s10);
+            s11 = TLanes.FusedMultiplyAdd(b, x, s11);
+            s12 = TLanes.FusedMultiplyAdd(c, x, s12);
+            s13 = TLanes.FusedMultiplyAdd(d, x, s13);
+        }
+
+        StoreFour(s00, s01, s02, s03, y);
+        StoreFour(s10, s11, s12, s13, y1);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Tile4x1<TLanes>(uint* w, int length, float* x0, nint inputStride, float* y, nint outputStride, bool resume)
         where TLanes : struct, ILanes<TLanes>
     {
@@ -188,46 +262,92 @@ internal static unsafe class Bf16Kernel
         TLanes s10 = Start<TLanes>(y1, resume), s11 = Start<TLanes>(y1 + 16, resume), s12 = Start<TLanes>(y1 + 32, resume), s13 = Start<TLanes>(y1 + 48, resume);
         TLanes s20 = Start<TLanes>(y2, resume), s21 = Start<TLanes>(y2 + 16, resume), s22 = Start<TLanes>(y2 + 32, resume), s23 = Start<TLanes>(y2 + 48, resume);
         TLanes s30 = Start<TLanes>(y3, resume), s31 = Start<TLanes>(y3 + 16, resume), s32 = Start<TLanes>(y3 + 32, resume), s33 = Start<TLanes>(y3 + 48, resume);
-        nint at = 0;
-        for (int k = 0; k < length; k += 2, at += BlockRows)
+        nint k = 0;
+        nint even = length & ~1;
+        for (; k < even; k += 2)
         {
-            TLanes words0 = TLanes.LoadWords(w0 + at);
-            TLanes words1 = TLanes.LoadWords(w1 + at);
-            TLanes words2 = TLanes.LoadWords(w2 + at);
-            TLanes words3 = TLanes.LoadWords(w3 + at);
-            TLanes a = TLanes.LowBf16(words0), b = TLanes.LowBf16(words1), c = TLanes.LowBf16(words2), d = TLanes.LowBf16(words3);
-            Step(a, b, c, d, x0[k], ref s00, ref s01, ref s02, ref s03);
-            Step(a, b, c, d, x1[k], ref s10, ref s11, ref s12, ref s13);
-            Step(a, b, c, d, x2[k], ref s20, ref s21, ref s22, ref s23);
-            Step(a, b, c, d, x3[k], ref s30, ref s31, ref s32, ref s33);
-            if (k + 1 == length)
-                break;
-            a = TLanes.HighBf16(words0);
-            b = TLanes.HighBf16(words1);
-            c = TLanes.HighBf16(words2);
-            d = TLanes.HighBf16(words3);
-            Step(a, b, c, d, x0[k + 1], ref s00, ref s01, ref s02, ref s03);
-            Step(a, b, c, d, x1[k + 1], ref s10, ref s11, ref s12, ref s13);
-            Step(a, b, c, d, x2[k + 1], ref s20, ref s21, ref s22, ref s23);
-            Step(a, b, c, d, x3[k + 1], ref s30, ref s31, ref s32, ref s33);
+            TLanes a = TLanes.LowBf16(TLanes.LoadWords(w0 + k * (BlockRows / 2)));
+            TLanes b = TLanes.LowBf16(TLanes.LoadWords(w1 + k * (BlockRows / 2)));
+            TLanes c = TLanes.LowBf16(TLanes.LoadWords(w2 + k * (BlockRows / 2)));
+            TLanes d = TLanes.LowBf16(TLanes.LoadWords(w3 + k * (BlockRows / 2)));
+            TLanes x = TLanes.Broadcast(x0[k]);
+            s00 = TLanes.FusedMultiplyAdd(a, x, s00);
+            s01 = TLanes.FusedMultiplyAdd(b, x, s01);
+            s02 = TLanes.FusedMultiplyAdd(c, x, s02);
+            s03 = TLanes.FusedMultiplyAdd(d, x, s03);
+            x = TLanes.Broadcast(x1[k]);
+            s10 = TLanes.FusedMultiplyAdd(a, x, s10);
+            s11 = TLanes.FusedMultiplyAdd(b, x, s11);
+            s12 = TLanes.FusedMultiplyAdd(c, x, s12);
+            s13 = TLanes.FusedMultiplyAdd(d, x, s13);
+            x = TLanes.Broadcast(x2[k]);
+            s20 = TLanes.FusedMultiplyAdd(a, x, s20);
+            s21 = TLanes.FusedMultiplyAdd(b, x, s21);
+            s22 = TLanes.FusedMultiplyAdd(c, x, s22);
+            s23 = TLanes.FusedMultiplyAdd(d, x, s23);
+            x = TLanes.Broadcast(x3[k]);
+            s30 = TLanes.FusedMultiplyAdd(a, x, s30);
+            s31 = TLanes.FusedMultiplyAdd(b, x, s31);
+            s32 = TLanes.FusedMultiplyAdd(c, x, s32);
+            s33 = TLanes.FusedMultiplyAdd(d, x, s33);
+            a = TLanes.HighBf16(TLanes.LoadWords(w0 + k * (BlockRows / 2)));
+            b = TLanes.HighBf16(TLanes.LoadWords(w1 + k * (BlockRows / 2)));
+            c = TLanes.HighBf16(TLanes.LoadWords(w2 + k * (BlockRows / 2)));
+            d = TLanes.HighBf16(TLanes.LoadWords(w3 + k * (BlockRows / 2)));
+            x = TLanes.Broadcast(x0[k + 1]);
+            s00 = TLanes.FusedMultiplyAdd(a, x, s00);
+            s01 = TLanes.FusedMultiplyAdd(b, x, s01);
+            s02 = TLanes.FusedMultiplyAdd(c, x, s02);
+            s03 = TLanes.FusedMultiplyAdd(d, x, s03);
+            x = TLanes.Broadcast(x1[k + 1]);
+            s10 = TLanes.FusedMultiplyAdd(a, x, s10);
+            s11 = TLanes.FusedMultiplyAdd(b, x, s11);
+            s12 = TLanes.FusedMultiplyAdd(c, x, s12);
+            s13 = TLanes.FusedMultiplyAdd(d, x, s13);
+            x = TLanes.Broadcast(x2[k + 1]);
+            s20 = TLanes.FusedMultiplyAdd(a, x, s20);
+            s21 = TLanes.FusedMultiplyAdd(b, x, s21);
+            s22 = TLanes.FusedMultiplyAdd(c, x, s22);
+            s23 = TLanes.FusedMultiplyAdd(d, x, s23);
+            x = TLanes.Broadcast(x3[k + 1]);
+            s30 = TLanes.FusedMultiplyAdd(a, x, s30);
+            s31 = TLanes.FusedMultiplyAdd(b, x, s31);
+            s32 = TLanes.FusedMultiplyAdd(c, x, s32);
+            s33 = TLanes.FusedMultiplyAdd(d, x, s33);
+        }
+
+        if (k < length)
+        {
+            TLanes a = TLanes.LowBf16(TLanes.LoadWords(w0 + k * (BlockRows / 2)));
+            TLanes b = TLanes.LowBf16(TLanes.LoadWords(w1 + k * (BlockRows / 2)));
+            TLanes c = TLanes.LowBf16(TLanes.LoadWords(w2 + k * (BlockRows / 2)));
+            TLanes d = TLanes.LowBf16(TLanes.LoadWords(w3 + k * (BlockRows / 2)));
+            TLanes x = TLanes.Broadcast(x0[k]);
+            s00 = TLanes.FusedMultiplyAdd(a, x, s00);
+            s01 = TLanes.FusedMultiplyAdd(b, x, s01);
+            s02 = TLanes.FusedMultiplyAdd(c, x, s02);
+            s03 = TLanes.FusedMultiplyAdd(d, x, s03);
+            x = TLanes.Broadcast(x1[k]);
+            s10 = TLanes.FusedMultiplyAdd(a, x, s10);
+            s11 = TLanes.FusedMultiplyAdd(b, x, s11);
+            s12 = TLanes.FusedMultiplyAdd(c, x, s12);
+            s13 = TLanes.FusedMultiplyAdd(d, x, s13);
+            x = TLanes.Broadcast(x2[k]);
+            s20 = TLanes.FusedMultiplyAdd(a, x, s20);
+            s21 = TLanes.FusedMultiplyAdd(b, x, s21);
+            s22 = TLanes.FusedMultiplyAdd(c, x, s22);
+            s23 = TLanes.FusedMultiplyAdd(d, x, s23);
+            x = TLanes.Broadcast(x3[k]);
+            s30 = TLanes.FusedMultiplyAdd(a, x, s30);
+            s31 = TLanes.FusedMultiplyAdd(b, x, s31);
+            s32 = TLanes.FusedMultiplyAdd(c, x, s32);
+            s33 = TLanes.FusedMultiplyAdd(d, x, s33);
         }
 
         StoreFour(s00, s01, s02, s03, y);
         StoreFour(s10, s11, s12, s13, y1);
         StoreFour(s20, s21, s22, s23, y2);
         StoreFour(s30, s31, s32, s33, y3);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Step<TLanes>(
-        TLanes a, TLanes b, TLanes c, TLanes d, float x, ref TLanes sum0, ref TLanes sum1, ref TLanes sum2, ref TLanes sum3)
-        where TLanes : struct, ILanes<TLanes>
-    {
-        TLanes factor = TLanes.Broadcast(x);
-        sum0 = TLanes.FusedMultiplyAdd(a, factor, sum0);
-        sum1 = TLanes.FusedMultiplyAdd(b, factor, sum1);
-        sum2 = TLanes.FusedMultiplyAdd(c, factor, sum2);
-        sum3 = TLanes.FusedMultiplyAdd(d, factor, sum3);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -87,10 +87,10 @@ public sealed unsafe class LanesTests
             ["StoreBf16, LoadBf16"] = (left, _) => ThroughBf16(left),
             ["LowBf16"] = (left, _) => TLanes.LowBf16(left),
             ["HighBf16"] = (left, _) => TLanes.HighBf16(left),
-            ["NibblePairs 0"] = (left, _) => TLanes.NibblePairs(left, 0),
-            ["NibblePairs 4"] = (left, _) => TLanes.NibblePairs(left, 4),
-            ["NibblePairs 8"] = (left, _) => TLanes.NibblePairs(left, 8),
-            ["NibblePairs 12"] = (left, _) => TLanes.NibblePairs(left, 12),
+            ["And"] = (left, right) => TLanes.And(left, right),
+            ["ShiftPairsRight 4"] = (left, _) => TLanes.ShiftPairsRight(left, 4),
+            ["ShiftPairsRight 12"] = (left, _) => TLanes.ShiftPairsRight(left, 12),
+            ["ShiftWordsRight 8"] = (left, _) => TLanes.ShiftWordsRight(left, 8),
             ["MultiplyAddPairs"] = (left, _) => PairProducts(left),
             ["AddWords"] = (left, right) => TLanes.ConvertToSingle(TLanes.AddWords(left, right)),
             ["ConvertToSingle"] = (left, _) => TLanes.ConvertToSingle(left),
@@ -111,7 +111,7 @@ public sealed unsafe class LanesTests
         where TLanes : struct, ILanes<TLanes>
     {
         int word = -32767 << 16 | 0x7FFF;
-        return TLanes.ConvertToSingle(TLanes.MultiplyAddPairs(TLanes.BroadcastWord(-77), TLanes.NibblePairs(value, 4), &word));
+        return TLanes.ConvertToSingle(TLanes.MultiplyAddPairs(TLanes.BroadcastWord(-77), TLanes.And(TLanes.ShiftPairsRight(value, 4), TLanes.BroadcastWord(0x000F_000F)), &word));
     }
 
     private static float First<TLanes>(TLanes value)

@@ -17,7 +17,7 @@ internal sealed unsafe class Int4Expert : CpuExpert
     private const int WordWeights = 8;
 
     /// <summary>Activation rows done together.</summary>
-    private const int TileRows = 4;
+    private const int TileRows = 8;
 
     private readonly int _hiddenGroups;
     private readonly int _intermediateGroups;
@@ -94,18 +94,31 @@ internal sealed unsafe class Int4Expert : CpuExpert
 
     public override void Dispose() => _memory.Dispose();
 
-    /// <summary>Products of a block with 1..4 rows.</summary>
+    /// <summary>Products of a block with 1..8 rows. <paramref name="x"/> has room for 8, of which the last may be repeated.</summary>
     private static void Dot<TLanes>(byte* block, int groups, int** x, int count, float* output)
         where TLanes : struct, ILanes<TLanes>
     {
-        if (count == TileRows)
+        // A tile with a repeated row is faster than smaller tiles one after another.
+        for (int i = count; i < (count + 3) / 4 * 4; i++)
+            x[i] = x[count - 1];
+        if (count == 1)
         {
-            Int4Kernel.Dot4<TLanes>(block, groups, x[0], x[1], x[2], x[3], output);
-            return;
+            Int4Kernel.Dot1<TLanes>(block, groups, x[0], output);
         }
-
-        for (int i = 0; i < count; i++)
-            Int4Kernel.Dot1<TLanes>(block, groups, x[i], output + i * BlockRows);
+        else if (count == 2)
+        {
+            Int4Kernel.Dot2<TLanes>(block, groups, x, output);
+        }
+        else if (count > 4 && TLanes.HoldsWideTile)
+        {
+            Int4Kernel.Dot8<TLanes>(block, groups, x, output);
+        }
+        else
+        {
+            Int4Kernel.Dot4<TLanes>(block, groups, x, output);
+            if (count > 4)
+                Dot<TLanes>(block, groups, x + 4, count - 4, output + 4 * BlockRows);
+        }
     }
 
     private byte* Gate(int block) => _memory.Pointer + 2 * block * HiddenBlockBytes;

@@ -46,42 +46,87 @@ internal static unsafe class Int4Kernel
     }
 
     /// <summary>output[lane] of one block and one activation row.</summary>
+    /// <remarks>
+    /// Nibbles are masked where they stand, so that most need no shift: their sums are 16 and 256 times too large, which int32
+    /// still bears (8 × 2 × 15 × 256 × 32767 &lt; 2^31), and are shifted back once a group, exactly.
+    /// </remarks>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Dot1<TLanes>(byte* block, int groups, int* x, float* output)
         where TLanes : struct, ILanes<TLanes>
     {
         float* scales = (float*)(x + groups * GroupWords);
         int* corrections = (int*)(scales + groups);
+        TLanes mask0 = TLanes.BroadcastWord(0x000F_000F), mask1 = TLanes.BroadcastWord(0x00F0_00F0), mask2 = TLanes.BroadcastWord(0x0F00_0F00);
         TLanes sum = TLanes.Zero;
         for (int group = 0; group < groups; group++, block += RecordBytes, x += GroupWords)
         {
             Prefetch(block);
-            TLanes weightScale = TLanes.LoadBf16((ushort*)block);
-            TLanes even = TLanes.BroadcastWord(corrections[group]);
-            TLanes odd = TLanes.Zero;
             uint* words = (uint*)(block + ScaleBytes);
-            for (nint j = 0; j < 4; j++)
-            {
-                TLanes word = TLanes.LoadWords(words + j * BlockRows);
-                even = TLanes.MultiplyAddPairs(even, TLanes.NibblePairs(word, 0), x + 4 * j);
-                odd = TLanes.MultiplyAddPairs(odd, TLanes.NibblePairs(word, 4), x + 4 * j + 1);
-                even = TLanes.MultiplyAddPairs(even, TLanes.NibblePairs(word, 8), x + 4 * j + 2);
-                odd = TLanes.MultiplyAddPairs(odd, TLanes.NibblePairs(word, 12), x + 4 * j + 3);
-            }
-
-            TLanes product = TLanes.ConvertToSingle(TLanes.AddWords(even, odd));
-            sum = TLanes.FusedMultiplyAdd(product, TLanes.Multiply(weightScale, TLanes.Broadcast(scales[group])), sum);
+            TLanes ones = TLanes.BroadcastWord(corrections[group]), sixteens = TLanes.Zero, two56s = TLanes.Zero, tops = TLanes.Zero;
+            Add1(TLanes.LoadWords(words), x, mask0, mask1, mask2, ref ones, ref sixteens, ref two56s, ref tops);
+            Add1(TLanes.LoadWords(words + BlockRows), x + 4, mask0, mask1, mask2, ref ones, ref sixteens, ref two56s, ref tops);
+            Add1(TLanes.LoadWords(words + 2 * BlockRows), x + 8, mask0, mask1, mask2, ref ones, ref sixteens, ref two56s, ref tops);
+            Add1(TLanes.LoadWords(words + 3 * BlockRows), x + 12, mask0, mask1, mask2, ref ones, ref sixteens, ref two56s, ref tops);
+            TLanes product = TLanes.AddWords(
+                TLanes.AddWords(ones, tops),
+                TLanes.AddWords(TLanes.ShiftWordsRight(sixteens, 4), TLanes.ShiftWordsRight(two56s, 8)));
+            sum = Accumulate(product, TLanes.LoadBf16((ushort*)block), scales + group, sum);
         }
 
         TLanes.Store(sum, output);
     }
 
-    /// <summary>The same for four activation rows, whose weights are unpacked once; output[16 i + lane].</summary>
+    /// <summary>The same for two activation rows; output[16 i + lane].</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Dot4<TLanes>(byte* block, int groups, int* x0, int* x1, int* x2, int* x3, float* output)
+    public static void Dot2<TLanes>(byte* block, int groups, int** x, float* output)
         where TLanes : struct, ILanes<TLanes>
     {
         nint scales = (nint)groups * GroupWords;
+        TLanes mask = TLanes.BroadcastWord(0x000F_000F);
+        int* x0 = x[0], x1 = x[1];
+        TLanes sum0 = TLanes.Zero, sum1 = TLanes.Zero;
+        for (int group = 0; group < groups; group++, block += RecordBytes)
+        {
+            Prefetch(block);
+            nint correction = scales + groups + group;
+            TLanes a = TLanes.BroadcastWord(x0[correction]);
+            TLanes b = TLanes.BroadcastWord(x1[correction]);
+            uint* words = (uint*)(block + ScaleBytes);
+            nint at = (nint)group * GroupWords;
+            for (int j = 0; j < 4; j++, at += 4)
+            {
+                TLanes word = TLanes.LoadWords(words + j * BlockRows);
+                TLanes nibbles = TLanes.And(word, mask);
+                a = TLanes.MultiplyAddPairs(a, nibbles, x0 + at);
+                b = TLanes.MultiplyAddPairs(b, nibbles, x1 + at);
+                nibbles = TLanes.And(TLanes.ShiftPairsRight(word, 4), mask);
+                a = TLanes.MultiplyAddPairs(a, nibbles, x0 + at + 1);
+                b = TLanes.MultiplyAddPairs(b, nibbles, x1 + at + 1);
+                nibbles = TLanes.And(TLanes.ShiftPairsRight(word, 8), mask);
+                a = TLanes.MultiplyAddPairs(a, nibbles, x0 + at + 2);
+                b = TLanes.MultiplyAddPairs(b, nibbles, x1 + at + 2);
+                nibbles = TLanes.ShiftPairsRight(word, 12);
+                a = TLanes.MultiplyAddPairs(a, nibbles, x0 + at + 3);
+                b = TLanes.MultiplyAddPairs(b, nibbles, x1 + at + 3);
+            }
+
+            TLanes weightScale = TLanes.LoadBf16((ushort*)block);
+            sum0 = Accumulate(a, weightScale, (float*)(x0 + scales) + group, sum0);
+            sum1 = Accumulate(b, weightScale, (float*)(x1 + scales) + group, sum1);
+        }
+
+        TLanes.Store(sum0, output);
+        TLanes.Store(sum1, output + BlockRows);
+    }
+
+    /// <summary>The same for four activation rows, whose weights are unpacked once; output[16 i + lane].</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Dot4<TLanes>(byte* block, int groups, int** x, float* output)
+        where TLanes : struct, ILanes<TLanes>
+    {
+        nint scales = (nint)groups * GroupWords;
+        TLanes mask = TLanes.BroadcastWord(0x000F_000F);
+        int* x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3];
         TLanes sum0 = TLanes.Zero, sum1 = TLanes.Zero, sum2 = TLanes.Zero, sum3 = TLanes.Zero;
         for (int group = 0; group < groups; group++, block += RecordBytes)
         {
@@ -96,10 +141,26 @@ internal static unsafe class Int4Kernel
             for (int j = 0; j < 4; j++, at += 4)
             {
                 TLanes word = TLanes.LoadWords(words + j * BlockRows);
-                Add(TLanes.NibblePairs(word, 0), x0 + at, x1 + at, x2 + at, x3 + at, ref a, ref b, ref c, ref d);
-                Add(TLanes.NibblePairs(word, 4), x0 + at + 1, x1 + at + 1, x2 + at + 1, x3 + at + 1, ref a, ref b, ref c, ref d);
-                Add(TLanes.NibblePairs(word, 8), x0 + at + 2, x1 + at + 2, x2 + at + 2, x3 + at + 2, ref a, ref b, ref c, ref d);
-                Add(TLanes.NibblePairs(word, 12), x0 + at + 3, x1 + at + 3, x2 + at + 3, x3 + at + 3, ref a, ref b, ref c, ref d);
+                TLanes nibbles = TLanes.And(word, mask);
+                a = TLanes.MultiplyAddPairs(a, nibbles, x0 + at);
+                b = TLanes.MultiplyAddPairs(b, nibbles, x1 + at);
+                c = TLanes.MultiplyAddPairs(c, nibbles, x2 + at);
+                d = TLanes.MultiplyAddPairs(d, nibbles, x3 + at);
+                nibbles = TLanes.And(TLanes.ShiftPairsRight(word, 4), mask);
+                a = TLanes.MultiplyAddPairs(a, nibbles, x0 + at + 1);
+                b = TLanes.MultiplyAddPairs(b, nibbles, x1 + at + 1);
+                c = TLanes.MultiplyAddPairs(c, nibbles, x2 + at + 1);
+                d = TLanes.MultiplyAddPairs(d, nibbles, x3 + at + 1);
+                nibbles = TLanes.And(TLanes.ShiftPairsRight(word, 8), mask);
+                a = TLanes.MultiplyAddPairs(a, nibbles, x0 + at + 2);
+                b = TLanes.MultiplyAddPairs(b, nibbles, x1 + at + 2);
+                c = TLanes.MultiplyAddPairs(c, nibbles, x2 + at + 2);
+                d = TLanes.MultiplyAddPairs(d, nibbles, x3 + at + 2);
+                nibbles = TLanes.ShiftPairsRight(word, 12);
+                a = TLanes.MultiplyAddPairs(a, nibbles, x0 + at + 3);
+                b = TLanes.MultiplyAddPairs(b, nibbles, x1 + at + 3);
+                c = TLanes.MultiplyAddPairs(c, nibbles, x2 + at + 3);
+                d = TLanes.MultiplyAddPairs(d, nibbles, x3 + at + 3);
             }
 
             TLanes weightScale = TLanes.LoadBf16((ushort*)block);
@@ -115,15 +176,100 @@ internal static unsafe class Int4Kernel
         TLanes.Store(sum3, output + 3 * BlockRows);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Add<TLanes>(
-        TLanes weights, int* word0, int* word1, int* word2, int* word3, ref TLanes a, ref TLanes b, ref TLanes c, ref TLanes d)
+    /// <summary>The same for eight activation rows; for paths with 32 registers; output[16 i + lane].</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Dot8<TLanes>(byte* block, int groups, int** x, float* output)
         where TLanes : struct, ILanes<TLanes>
     {
-        a = TLanes.MultiplyAddPairs(a, weights, word0);
-        b = TLanes.MultiplyAddPairs(b, weights, word1);
-        c = TLanes.MultiplyAddPairs(c, weights, word2);
-        d = TLanes.MultiplyAddPairs(d, weights, word3);
+        nint scales = (nint)groups * GroupWords;
+        TLanes mask = TLanes.BroadcastWord(0x000F_000F);
+        int* x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3], x4 = x[4], x5 = x[5], x6 = x[6], x7 = x[7];
+        TLanes sum0 = TLanes.Zero, sum1 = TLanes.Zero, sum2 = TLanes.Zero, sum3 = TLanes.Zero, sum4 = TLanes.Zero, sum5 = TLanes.Zero, sum6 = TLanes.Zero, sum7 = TLanes.Zero;
+        for (int group = 0; group < groups; group++, block += RecordBytes)
+        {
+            Prefetch(block);
+            nint correction = scales + groups + group;
+            TLanes a = TLanes.BroadcastWord(x0[correction]);
+            TLanes b = TLanes.BroadcastWord(x1[correction]);
+            TLanes c = TLanes.BroadcastWord(x2[correction]);
+            TLanes d = TLanes.BroadcastWord(x3[correction]);
+            TLanes e = TLanes.BroadcastWord(x4[correction]);
+            TLanes f = TLanes.BroadcastWord(x5[correction]);
+            TLanes g = TLanes.BroadcastWord(x6[correction]);
+            TLanes h = TLanes.BroadcastWord(x7[correction]);
+            uint* words = (uint*)(block + ScaleBytes);
+            nint at = (nint)group * GroupWords;
+            for (int j = 0; j < 4; j++, at += 4)
+            {
+                TLanes word = TLanes.LoadWords(words + j * BlockRows);
+                TLanes nibbles = TLanes.And(word, mask);
+                a = TLanes.MultiplyAddPairs(a, nibbles, x0 + at);
+                b = TLanes.MultiplyAddPairs(b, nibbles, x1 + at);
+                c = TLanes.MultiplyAddPairs(c, nibbles, x2 + at);
+                d = TLanes.MultiplyAddPairs(d, nibbles, x3 + at);
+                e = TLanes.MultiplyAddPairs(e, nibbles, x4 + at);
+                f = TLanes.MultiplyAddPairs(f, nibbles, x5 + at);
+                g = TLanes.MultiplyAddPairs(g, nibbles, x6 + at);
+                h = TLanes.MultiplyAddPairs(h, nibbles, x7 + at);
+                nibbles = TLanes.And(TLanes.ShiftPairsRight(word, 4), mask);
+                a = TLanes.MultiplyAddPairs(a, nibbles, x0 + at + 1);
+                b = TLanes.MultiplyAddPairs(b, nibbles, x1 + at + 1);
+                c = TLanes.MultiplyAddPairs(c, nibbles, x2 + at + 1);
+                d = TLanes.MultiplyAddPairs(d, nibbles, x3 + at + 1);
+                e = TLanes.MultiplyAddPairs(e, nibbles, x4 + at + 1);
+                f = TLanes.MultiplyAddPairs(f, nibbles, x5 + at + 1);
+                g = TLanes.MultiplyAddPairs(g, nibbles, x6 + at + 1);
+                h = TLanes.MultiplyAddPairs(h, nibbles, x7 + at + 1);
+                nibbles = TLanes.And(TLanes.ShiftPairsRight(word, 8), mask);
+                a = TLanes.MultiplyAddPairs(a, nibbles, x0 + at + 2);
+                b = TLanes.MultiplyAddPairs(b, nibbles, x1 + at + 2);
+                c = TLanes.MultiplyAddPairs(c, nibbles, x2 + at + 2);
+                d = TLanes.MultiplyAddPairs(d, nibbles, x3 + at + 2);
+                e = TLanes.MultiplyAddPairs(e, nibbles, x4 + at + 2);
+                f = TLanes.MultiplyAddPairs(f, nibbles, x5 + at + 2);
+                g = TLanes.MultiplyAddPairs(g, nibbles, x6 + at + 2);
+                h = TLanes.MultiplyAddPairs(h, nibbles, x7 + at + 2);
+                nibbles = TLanes.ShiftPairsRight(word, 12);
+                a = TLanes.MultiplyAddPairs(a, nibbles, x0 + at + 3);
+                b = TLanes.MultiplyAddPairs(b, nibbles, x1 + at + 3);
+                c = TLanes.MultiplyAddPairs(c, nibbles, x2 + at + 3);
+                d = TLanes.MultiplyAddPairs(d, nibbles, x3 + at + 3);
+                e = TLanes.MultiplyAddPairs(e, nibbles, x4 + at + 3);
+                f = TLanes.MultiplyAddPairs(f, nibbles, x5 + at + 3);
+                g = TLanes.MultiplyAddPairs(g, nibbles, x6 + at + 3);
+                h = TLanes.MultiplyAddPairs(h, nibbles, x7 + at + 3);
+            }
+
+            TLanes weightScale = TLanes.LoadBf16((ushort*)block);
+            sum0 = Accumulate(a, weightScale, (float*)(x0 + scales) + group, sum0);
+            sum1 = Accumulate(b, weightScale, (float*)(x1 + scales) + group, sum1);
+            sum2 = Accumulate(c, weightScale, (float*)(x2 + scales) + group, sum2);
+            sum3 = Accumulate(d, weightScale, (float*)(x3 + scales) + group, sum3);
+            sum4 = Accumulate(e, weightScale, (float*)(x4 + scales) + group, sum4);
+            sum5 = Accumulate(f, weightScale, (float*)(x5 + scales) + group, sum5);
+            sum6 = Accumulate(g, weightScale, (float*)(x6 + scales) + group, sum6);
+            sum7 = Accumulate(h, weightScale, (float*)(x7 + scales) + group, sum7);
+        }
+
+        TLanes.Store(sum0, output);
+        TLanes.Store(sum1, output + BlockRows);
+        TLanes.Store(sum2, output + 2 * BlockRows);
+        TLanes.Store(sum3, output + 3 * BlockRows);
+        TLanes.Store(sum4, output + 4 * BlockRows);
+        TLanes.Store(sum5, output + 5 * BlockRows);
+        TLanes.Store(sum6, output + 6 * BlockRows);
+        TLanes.Store(sum7, output + 7 * BlockRows);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Add1<TLanes>(
+        TLanes word, int* x, TLanes mask0, TLanes mask1, TLanes mask2, ref TLanes ones, ref TLanes sixteens, ref TLanes two56s, ref TLanes tops)
+        where TLanes : struct, ILanes<TLanes>
+    {
+        ones = TLanes.MultiplyAddPairs(ones, TLanes.And(word, mask0), x);
+        sixteens = TLanes.MultiplyAddPairs(sixteens, TLanes.And(word, mask1), x + 1);
+        two56s = TLanes.MultiplyAddPairs(two56s, TLanes.And(word, mask2), x + 2);
+        tops = TLanes.MultiplyAddPairs(tops, TLanes.ShiftPairsRight(word, 12), x + 3);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -136,7 +282,10 @@ internal static unsafe class Int4Kernel
     {
         if (!Sse.IsSupported)
             return;
-        for (int line = 0; line < RecordBytes; line += 64)
-            Sse.Prefetch0(block + PrefetchBytes + line);
+        Sse.Prefetch0(block + PrefetchBytes);
+        Sse.Prefetch0(block + PrefetchBytes + 64);
+        Sse.Prefetch0(block + PrefetchBytes + 128);
+        Sse.Prefetch0(block + PrefetchBytes + 192);
+        Sse.Prefetch0(block + PrefetchBytes + 256);
     }
 }

@@ -8,7 +8,7 @@ namespace K2Cluster.Kernels.Devices.Cpu;
 /// Activation rows in INT16 with a scale per group of 32: scale = max|x| / 32767, value = x / scale rounded half to even.
 /// A row is <c>[groups × 16]</c> words of two values each, then <c>[groups]</c> FP32 scales, then <c>[groups]</c> int32
 /// corrections −8 × Σ values (weights are stored plus 8). Word 4j + p of a group holds elements 8j + p (low half) and
-/// 8j + p + 4: those that <see cref="ILanes{TSelf}.NibblePairs"/> gives for word j of the weights, shifted by 4p.
+/// 8j + p + 4: those of nibbles p and p + 4 in word j of the weights, which stand at the same places of its two halves.
 /// </summary>
 internal sealed unsafe class QuantizedRows : IDisposable
 {
