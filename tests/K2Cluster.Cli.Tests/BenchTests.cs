@@ -86,11 +86,84 @@ public sealed class BenchTests
     [Fact]
     public void One_token_has_no_time_per_further_token()
     {
-        TimeSpan first = TimeSpan.FromMilliseconds(30);
-
-        Assert.Null(new MeasuredRequest(first, first, 1, 1).PerOutputToken);
-        Assert.Equal(TimeSpan.FromMilliseconds(10), new MeasuredRequest(first, TimeSpan.FromMilliseconds(70), 1, 5).PerOutputToken);
+        Assert.Null(Request(0, [30], 40, 1).PerOutputToken);
+        Assert.Equal(TimeSpan.FromMilliseconds(10), Request(0, [30, 50, 70], 80, 5).PerOutputToken);
+        Assert.Equal([20, 30], Request(0, [30, 50, 80], 80, 5).BetweenPieces.Select(time => time.TotalMilliseconds));
     }
+
+    [Fact]
+    public void The_report_has_every_line_that_vllm_prints_in_its_order()
+    {
+        MeasuredRequest[] measured = [Request(0, [100, 200, 300], 350, 3), Request(50, [200, 400], 500, 4), Request(1000, [500], 600, 1)];
+        BenchReport report = BenchReport.Of(Options with { RequestRate = 2.5 }, "k2-nano", measured, failed: 3, TimeSpan.FromSeconds(2), MachineFacts.Read());
+
+        string[] expected =
+        [
+            "============ Serving Benchmark Result ============",
+            "Successful requests:                     3         ",
+            "Failed requests:                         3         ",
+            "Maximum request concurrency:             3         ",
+            "Request rate configured (RPS):           2.50      ",
+            "Benchmark duration (s):                  2.00      ",
+            "Total input tokens:                      21        ",
+            "Total generated tokens:                  8         ",
+            "Request throughput (req/s):              1.50      ",
+            "Output token throughput (tok/s):         4.00      ",
+            "Peak output token throughput (tok/s):    7.00      ",
+            "Peak concurrent requests:                2.00      ",
+            "Total token throughput (tok/s):          14.50     ",
+            "---------------Time to First Token----------------",
+            "Mean TTFT (ms):                          266.67    ",
+            "Median TTFT (ms):                        200.00    ",
+            "P99 TTFT (ms):                           494.00    ",
+            "-----Time per Output Token (excl. 1st token)------",
+            "Mean TPOT (ms):                          83.33     ",
+            "Median TPOT (ms):                        83.33     ",
+            "P99 TPOT (ms):                           99.67     ",
+            "---------------Inter-token Latency----------------",
+            "Mean ITL (ms):                           133.33    ",
+            "Median ITL (ms):                         100.00    ",
+            "P99 ITL (ms):                            198.00    ",
+            "----------------End-to-end Latency----------------",
+            "Mean E2EL (ms):                          483.33    ",
+            "Median E2EL (ms):                        500.00    ",
+            "P99 E2EL (ms):                           598.00    ",
+            "==================================================",
+            "",
+        ];
+        Assert.Equal(expected, BenchSummary.Of(report).Split('\n'));
+    }
+
+    [Fact]
+    public void Arrivals_are_a_Poisson_process_of_the_rate_and_the_same_for_a_seed()
+    {
+        Assert.All(Arrivals.Of(5, null, 1), arrival => Assert.Equal(TimeSpan.Zero, arrival));
+
+        TimeSpan[] arrivals = Arrivals.Of(20_001, 50, 1);
+
+        Assert.Equal(arrivals, Arrivals.Of(20_001, 50, 1));
+        Assert.NotEqual(arrivals, Arrivals.Of(20_001, 50, 2));
+        double[] gaps = [.. arrivals.Skip(1).Zip(arrivals, (next, arrival) => (next - arrival).TotalSeconds)];
+        Assert.All(gaps, gap => Assert.True(gap >= 0));
+        Assert.Equal(0.02, gaps.Average(), 0.001);
+        // Of an exponential distribution: the deviation is the mean.
+        Assert.Equal(0.02, Math.Sqrt(gaps.Average(gap => (gap - 0.02) * (gap - 0.02))), 0.001);
+    }
+
+    [Fact]
+    public async Task Random_prompts_have_the_asked_length_and_differ()
+    {
+        FakeGateway gateway = new(_ => Stream(pieces: 1, tokens: 1));
+        using HttpClient http = gateway.CreateClient();
+
+        await new Bench(http, Options with { InputLength = 20, RequestRate = 10_000 }).RunAsync(() => { }, default);
+
+        Assert.All(gateway.Bodies, body => Assert.Equal(20, body["prompt"]!.AsArray().Count));
+        Assert.Equal(7, gateway.Bodies.Select(body => body["prompt"]!.ToJsonString()).Distinct().Count());
+    }
+
+    private static MeasuredRequest Request(double sent, double[] pieces, double ended, int tokens) => new(
+        TimeSpan.FromMilliseconds(sent), [.. pieces.Select(TimeSpan.FromMilliseconds)], TimeSpan.FromMilliseconds(ended), 7, tokens);
 
     private static HttpResponseMessage Stream(int pieces, int tokens)
     {

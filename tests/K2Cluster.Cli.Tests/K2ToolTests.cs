@@ -56,6 +56,10 @@ public sealed class K2ToolTests
     [InlineData("--requests", "bench", "--requests", "many")]
     [InlineData("--concurrency", "bench", "--concurrency", "100000")]
     [InlineData("--url", "bench", "--url", "127.0.0.1:8080")]
+    [InlineData("--requests", "bench", "serve", "--prompts", "0")]
+    [InlineData("--request-rate", "bench", "serve", "--request-rate", "-1")]
+    [InlineData("--request-rate", "bench", "--request-rate", "NaN")]
+    [InlineData("--input-len", "bench", "serve", "--input-len", "0")]
     [InlineData("--url", "chat", "--url", "ftp://127.0.0.1", "hello")]
     [InlineData("--temperature", "chat", "--temperature", "NaN", "hello")]
     [InlineData("--temperature", "chat", "--temperature", "2.5", "hello")]
@@ -74,6 +78,7 @@ public sealed class K2ToolTests
     [Theory]
     [InlineData("chat", "--url", "http://127.0.0.1:1", "hello")]
     [InlineData("bench", "--url", "http://127.0.0.1:1")]
+    [InlineData("bench", "serve", "--url", "http://127.0.0.1:1", "--request-rate", "inf", "--output-len", "3")]
     public async Task Where_no_gateway_answers_the_address_and_the_remedy_are_named(params string[] args)
     {
         (int code, _, string error) = await ToolRun.RunAsync(args);

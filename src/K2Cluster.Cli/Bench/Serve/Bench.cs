@@ -4,14 +4,17 @@ using System.Text.Json.Nodes;
 
 namespace K2Cluster.Cli;
 
-/// <summary>A fixed number of equal requests, a fixed number of them at once, after one that is not measured.</summary>
+/// <summary>Equal requests, a limited number of them at once and each when it arrives, after one that is not measured.</summary>
 internal sealed class Bench(HttpClient http, BenchOptions options)
 {
     // HttpClient's own time-out ends with the headers of a streamed answer.
     private static readonly TimeSpan RequestTimeout = TimeSpan.FromMinutes(10);
 
+    /// <summary>Random prompts are of the tokens below this: bytes, which every vocabulary has.</summary>
+    private const int PromptTokens = 256;
+
     private readonly ConcurrentBag<MeasuredRequest> _measured = [];
-    private int _next;
+    private readonly Random _random = new(options.Seed);
     private int _failed;
     private string? _firstFailure;
 
@@ -21,59 +24,56 @@ internal sealed class Bench(HttpClient http, BenchOptions options)
     /// <exception cref="CommandException">No gateway answers, or the request before the measured ones failed.</exception>
     public async Task<BenchReport> RunAsync(Action progress, CancellationToken cancellation)
     {
+        MachineFacts machine = MachineFacts.Read();
         string model = await AskModelAsync(cancellation);
-        await SendAsync(model, Math.Min(options.MaxTokens, 2), cancellation);
+        await SendAsync(model, Prompt(), Math.Min(options.MaxTokens, 2), Stopwatch.GetTimestamp(), cancellation);
 
+        TimeSpan[] arrivals = Arrivals.Of(options.Requests, options.RequestRate, options.Seed);
+        using SemaphoreSlim free = new(options.Concurrency);
+        List<Task> running = [];
         long started = Stopwatch.GetTimestamp();
-        await Task.WhenAll(Enumerable.Range(0, Math.Min(options.Concurrency, options.Requests)).Select(_ => WorkAsync(model, progress, cancellation)));
-        return Report(model, Stopwatch.GetElapsedTime(started));
-    }
-
-    private async Task WorkAsync(string model, Action progress, CancellationToken cancellation)
-    {
-        while (Interlocked.Increment(ref _next) <= options.Requests)
+        for (int i = 0; i < arrivals.Length; i++)
         {
-            try
-            {
-                _measured.Add(await SendAsync(model, options.MaxTokens, cancellation));
-            }
-            catch (Exception failure) when (IsRequestFailure(failure, cancellation))
-            {
-                Interlocked.Increment(ref _failed);
-                Interlocked.CompareExchange(ref _firstFailure, failure.Message, null);
-            }
-
-            progress();
+            JsonNode prompt = Prompt();
+            if (arrivals[i] - Stopwatch.GetElapsedTime(started) is var early && early > TimeSpan.Zero)
+                await Task.Delay(early, cancellation);
+            await free.WaitAsync(cancellation);
+            running.Add(WorkAsync(model, prompt, started, free, progress, cancellation));
         }
+
+        await Task.WhenAll(running);
+        return BenchReport.Of(options, model, [.. _measured], _failed, Stopwatch.GetElapsedTime(started), machine);
     }
 
-    private async Task<MeasuredRequest> SendAsync(string model, int maxTokens, CancellationToken cancellation)
+    private async Task WorkAsync(string model, JsonNode prompt, long started, SemaphoreSlim free, Action progress, CancellationToken cancellation)
+    {
+        try
+        {
+            _measured.Add(await SendAsync(model, prompt, options.MaxTokens, started, cancellation));
+        }
+        catch (Exception failure) when (IsRequestFailure(failure, cancellation))
+        {
+            Interlocked.Increment(ref _failed);
+            Interlocked.CompareExchange(ref _firstFailure, failure.Message, null);
+        }
+        finally
+        {
+            free.Release();
+        }
+
+        progress();
+    }
+
+    private async Task<MeasuredRequest> SendAsync(string model, JsonNode prompt, int maxTokens, long started, CancellationToken cancellation)
     {
         using CancellationTokenSource deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         deadline.CancelAfter(RequestTimeout);
-        return await MeasuredRequest.SendAsync(http, model, options.Prompt, maxTokens, deadline.Token);
+        return await MeasuredRequest.SendAsync(http, model, prompt, maxTokens, started, deadline.Token);
     }
 
-    private BenchReport Report(string model, TimeSpan elapsed)
-    {
-        MeasuredRequest[] measured = [.. _measured];
-        double[] perToken = [.. measured.Select(request => request.PerOutputToken).OfType<TimeSpan>().Select(time => time.TotalMilliseconds)];
-        long outputTokens = measured.Sum(request => (long)request.OutputTokens);
-        return new BenchReport(
-            options.Url.ToString(),
-            model,
-            options.Requests,
-            _failed,
-            options.Concurrency,
-            options.MaxTokens,
-            measured.Sum(request => (long)request.PromptTokens),
-            outputTokens,
-            elapsed.TotalSeconds,
-            outputTokens / elapsed.TotalSeconds,
-            SpreadOf(measured.Select(request => request.FirstToken.TotalMilliseconds)),
-            SpreadOf(perToken),
-            SpreadOf(perToken.Where(time => time > 0).Select(time => 1000 / time)));
-    }
+    private JsonNode Prompt() => options.InputLength == 0
+        ? JsonValue.Create(options.Prompt)
+        : new JsonArray([.. Enumerable.Range(0, options.InputLength).Select(_ => (JsonNode)_random.Next(PromptTokens))]);
 
     private async Task<string> AskModelAsync(CancellationToken cancellation)
     {
@@ -91,6 +91,4 @@ internal sealed class Bench(HttpClient http, BenchOptions options)
     private static bool IsRequestFailure(Exception failure, CancellationToken cancellation) =>
         failure is CommandException or HttpRequestException or IOException or System.Text.Json.JsonException or InvalidOperationException or ArgumentException
         || (failure is OperationCanceledException && !cancellation.IsCancellationRequested);
-
-    private static Spread? SpreadOf(IEnumerable<double> values) => values.Any() ? Spread.Of(values) : null;
 }
