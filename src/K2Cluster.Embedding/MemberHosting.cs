@@ -5,9 +5,9 @@ using K2Cluster.Grains;
 using K2Cluster.Grains.Shards;
 using K2Cluster.Hosting;
 using K2Cluster.Kernels.Compute;
-using K2Cluster.Kernels.Devices.Cpu;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 
 namespace K2Cluster.Embedding;
 
@@ -77,7 +77,7 @@ public static class MemberHosting
                 Format = model.Catalog.IsExpertQuantized(grid.FirstLayer, 0) ? "int4-g32" : "bf16",
                 Source = model.Tensors,
                 SharesThreads = true,
-                CreateDevices = () => [new CpuExpertDevice(model.Config, model.Catalog, options.Memory, compute)],
+                CreateDevices = () => CpuDevices.Create(model, options, compute, services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(CpuDevices).FullName!)),
             };
         });
     }

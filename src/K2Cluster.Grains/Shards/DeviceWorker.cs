@@ -113,6 +113,7 @@ internal sealed class DeviceWorker : IDisposable
 
     private void Run()
     {
+        _device.BindThread();
         while (Next() is { } job)
         {
             using (job)

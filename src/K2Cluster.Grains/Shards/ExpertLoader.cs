@@ -91,6 +91,7 @@ internal sealed class ExpertLoader : IDisposable
 
     private void Run()
     {
+        _device.BindThread();
         while (Next() is var (expert, isLoad))
         {
             (int layer, int number) = _grid.At(expert);

@@ -31,6 +31,9 @@ public sealed record K2Options
     /// <summary>"auto" or "cpu".</summary>
     public required string Device { get; init; }
 
+    /// <summary>Where the machine's NUMA nodes are listed, each of which is a device; null for one device for all.</summary>
+    public string? NumaDirectory { get; init; }
+
     /// <summary>Bytes that expert weights may take in this process (silo, or gateway with an embedded one).</summary>
     public required long Memory { get; init; }
 

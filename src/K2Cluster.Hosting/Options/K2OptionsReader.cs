@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using K2Cluster.Cluster;
+using K2Cluster.Kernels.Compute;
 using Microsoft.Extensions.Configuration;
 
 namespace K2Cluster.Hosting;
@@ -46,6 +47,7 @@ internal sealed class K2OptionsReader(IConfiguration configuration, K2Role role)
             ClusterId = ReadFileName("ClusterId") ?? DefaultClusterId(model, folder),
             SiloName = ReadFileName("SiloName") ?? DefaultSiloName(cluster),
             Device = ReadDevice(),
+            NumaDirectory = ReadNuma(),
             Memory = ReadSize("Memory") ?? Math.Max(available / 10 * 6, Gigabyte / 4),
             KvMemory = ReadSize("KvMemory") ?? Math.Clamp(available / 4, Gigabyte / 16, 16 * Gigabyte),
             PrefixCache = Parse<bool>("PrefixCache", true, text => text.ToLowerInvariant() switch { "on" => true, "off" => false, _ => null }, "on or off"),
@@ -136,6 +138,14 @@ internal sealed class K2OptionsReader(IConfiguration configuration, K2Role role)
         // Options behind the comma may hold a password.
         static string Shown(string text) => text.Split(',')[0];
     }
+
+    private string? ReadNuma() => (Value("Numa") ?? "auto") switch
+    {
+        "auto" => NumaTopology.SystemDirectory,
+        "off" => null,
+        { } directory when Path.IsPathFullyQualified(directory) => directory,
+        { } other => throw Refused("Numa", other, "auto, off or the full path of a directory"),
+    };
 
     private string ReadDevice()
     {

@@ -30,6 +30,7 @@ public sealed unsafe class CpuCompute : IDisposable
     private readonly SemaphoreSlim _wake = new(0);
     private readonly SemaphoreSlim _callerWake = new(0);
     private readonly Thread[] _workers;
+    private readonly IReadOnlyList<int>? _cpus;
     private SharedWords _words;
     private void* _work;
     private delegate*<CpuCompute, void*, void> _execute;
@@ -39,8 +40,9 @@ public sealed unsafe class CpuCompute : IDisposable
 
     /// <param name="threads">How many threads compute, the caller of Run among them; at least 1.</param>
     /// <param name="path">The instruction set.</param>
+    /// <param name="cpus">CPUs that the threads are bound to; null for any. The caller of Run binds itself: <see cref="BindThread"/>.</param>
     /// <exception cref="PlatformNotSupportedException">This process cannot run <paramref name="path"/>.</exception>
-    public CpuCompute(int threads, CpuPath path)
+    public CpuCompute(int threads, CpuPath path, IReadOnlyList<int>? cpus = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(threads);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(threads, 4096);
@@ -49,6 +51,7 @@ public sealed unsafe class CpuCompute : IDisposable
 
         Threads = threads;
         Path = path;
+        _cpus = cpus;
         _workers = new Thread[threads - 1];
         for (int i = 0; i < _workers.Length; i++)
         {
@@ -60,6 +63,13 @@ public sealed unsafe class CpuCompute : IDisposable
     public int Threads { get; }
 
     public CpuPath Path { get; }
+
+    /// <summary>Binds the calling thread to the CPUs of this pool, if it has any of its own; for threads that only work for it.</summary>
+    public void BindThread()
+    {
+        if (_cpus is not null)
+            CpuAffinity.Bind(_cpus);
+    }
 
     /// <summary>Workers that wait for the next run in the system. For tests.</summary>
     internal int Parked => Volatile.Read(ref _words.Parked);
@@ -199,6 +209,7 @@ public sealed unsafe class CpuCompute : IDisposable
 
     private void WorkerLoop()
     {
+        BindThread();
         long done = 0;
         while (true)
         {

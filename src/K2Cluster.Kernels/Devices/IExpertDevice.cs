@@ -24,6 +24,11 @@ public interface IExpertDevice : IDisposable
 
     bool Holds(ExpertKey expert);
 
+    /// <summary>Called first by each thread that works for this device alone, to load or to compute: binds it to the device's CPUs, where it has its own.</summary>
+    void BindThread()
+    {
+    }
+
     /// <summary>Host-visible buffers for one forward call, in memory that suits the device (pinned for a GPU).</summary>
     ExpertWork CreateWork(int maxRows, int maxPairs);
 

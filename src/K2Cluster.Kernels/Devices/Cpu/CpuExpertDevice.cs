@@ -20,6 +20,7 @@ public sealed class CpuExpertDevice : IExpertDevice
     private readonly ModelConfig _config;
     private readonly TensorCatalog _catalog;
     private readonly CpuCompute _compute;
+    private readonly bool _ownsCompute;
     private readonly bool _int4;
     private long _usedBytes;
     private bool _disposed;
@@ -27,9 +28,11 @@ public sealed class CpuExpertDevice : IExpertDevice
     /// <param name="config">The model's sizes.</param>
     /// <param name="catalog">The names of its tensors.</param>
     /// <param name="weightsBudget">Bytes of experts that may be held at a time.</param>
-    /// <param name="compute">The threads that compute; stays the caller's.</param>
+    /// <param name="compute">The threads that compute.</param>
+    /// <param name="name">For people; "cpu" unless given.</param>
+    /// <param name="ownsCompute">Whether they end with the device; else they stay the caller's.</param>
     /// <exception cref="CheckpointException">The experts have a shape or format that this device does not compute.</exception>
-    public CpuExpertDevice(ModelConfig config, TensorCatalog catalog, long weightsBudget, CpuCompute compute)
+    public CpuExpertDevice(ModelConfig config, TensorCatalog catalog, long weightsBudget, CpuCompute compute, string name = CpuKind, bool ownsCompute = false)
     {
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(catalog);
@@ -38,6 +41,7 @@ public sealed class CpuExpertDevice : IExpertDevice
         _config = config;
         _catalog = catalog;
         _compute = compute;
+        _ownsCompute = ownsCompute;
         _layers = new CpuExpert?[config.LayerCount][];
         int[] moeLayers = [.. Enumerable.Range(0, config.LayerCount).Where(config.IsMoeLayer)];
         foreach (int layer in moeLayers)
@@ -51,7 +55,7 @@ public sealed class CpuExpertDevice : IExpertDevice
         }
 
         ExpertBytes = CpuExpert.Bytes(_int4, config.HiddenSize, config.MoeIntermediateSize);
-        Description = new DeviceDescription($"cpu, {compute.Threads} threads, {compute.Path}", CpuKind, weightsBudget);
+        Description = new DeviceDescription($"{name}, {compute.Threads} threads, {compute.Path}", CpuKind, weightsBudget);
     }
 
     public DeviceDescription Description { get; }
@@ -67,6 +71,9 @@ public sealed class CpuExpertDevice : IExpertDevice
                 return _usedBytes;
         }
     }
+
+    /// <summary>The memory of what such a thread loads lies near the device's CPUs: the system gives a page from the node of who first writes to it.</summary>
+    public void BindThread() => _compute.BindThread();
 
     public void Load(ExpertKey expert, ITensorSource source)
     {
@@ -164,6 +171,10 @@ public sealed class CpuExpertDevice : IExpertDevice
                 }
             }
         }
+
+        // After the last forward: its threads are the pool's.
+        if (_ownsCompute)
+            _compute.Dispose();
     }
 
     /// <summary>Reserves the memory; false when the expert is held. Waits for another load of the same expert to end.</summary>
