@@ -10,6 +10,11 @@ namespace K2Cluster.Engine.Sampling;
 /// of the steps is that of <see cref="SamplingParameters"/>. Used by one thread; allocates only what
 /// <see cref="TokenLogprobs"/> are.
 /// </summary>
+/// <remarks>
+/// Microseconds at K2's vocabulary of 163,840 on one core (AMD EPYC, AVX-512; SamplerBenchmarks): greedy 30, top-k or min-p 30-50,
+/// temperature 80, with top-p 105, with log-probabilities 65 more; 1,600 for top-p where all tokens are nearly equal. The rows of
+/// a step are done one after the other on the engine's thread.
+/// </remarks>
 internal sealed class Sampler(int vocabularySize)
 {
     /// <summary>Nearer to 1, rounding decides what the tail weighs: all weights above 0 are then looked at.</summary>

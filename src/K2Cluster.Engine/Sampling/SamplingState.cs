@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.InteropServices;
 
 namespace K2Cluster.Engine.Sampling;
@@ -8,30 +9,30 @@ namespace K2Cluster.Engine.Sampling;
 /// </summary>
 internal sealed class SamplingState
 {
+    private const int WordBits = 64;
+
     private readonly GenerationRequest _request;
     private readonly int[] _stopTokens;
 
-    /// <summary>Twice how often each token was generated, and 1 more for one that the prompt has; null without penalties.</summary>
-    private readonly Dictionary<int, int>? _counts;
+    /// <summary>How often each token was generated.</summary>
+    private readonly Dictionary<int, int> _generated = [];
+
+    /// <summary>A bit for each token of prompt and answer. Made when it is first needed: requests that wait hold none.</summary>
+    private ulong[] _seen = [];
 
     private int _counted;
     private int _last;
 
-    /// <param name="request">Validated. Its prompt is counted here, on the thread of whoever submits it.</param>
+    /// <param name="request">Validated.</param>
     public SamplingState(GenerationRequest request)
     {
         _request = request;
         _stopTokens = [.. request.StopTokens];
-        if (request.Sampling.HasPenalties)
-        {
-            _counts = [];
-            CountPrompt(request.Prompt.Span);
-        }
     }
 
     /// <summary>Whether <see cref="Apply"/> may change anything at this point.</summary>
     public bool Changes(int tokens) =>
-        _counts is not null || _request.Sampling.LogitBias.Count > 0 || Forbids(tokens) || _request.LogitsProcessor is not null;
+        _request.Sampling.HasPenalties || _request.Sampling.LogitBias.Count > 0 || Forbids(tokens) || _request.LogitsProcessor is not null;
 
     /// <summary>Applies biases, penalties, the least length and the request's processor, in this order.</summary>
     /// <param name="tokens">
@@ -44,7 +45,7 @@ internal sealed class SamplingState
         IReadOnlyList<TokenBias> biases = _request.Sampling.LogitBias;
         for (int i = 0; i < biases.Count; i++)
             logits[biases[i].Token] += biases[i].Bias;
-        if (_counts is not null)
+        if (_request.Sampling.HasPenalties)
             Penalise(tokens, logits);
         if (Forbids(tokens.Length))
         {
@@ -59,40 +60,51 @@ internal sealed class SamplingState
 
     private void Penalise(ReadOnlySpan<int> tokens, Span<float> logits)
     {
-        Count(tokens);
         SamplingParameters parameters = _request.Sampling;
-        // Each token once, so the order in which the dictionary has them changes nothing.
-        foreach ((int token, int count) in _counts!)
+        Count(tokens, logits.Length);
+        // Each token once, so the order in which they come changes nothing.
+        for (int word = 0; word < _seen.Length; word++)
         {
-            float logit = logits[token];
-            logit = logit > 0 ? logit / parameters.RepetitionPenalty : logit * parameters.RepetitionPenalty;
-            int generated = count >> 1;
-            if (generated > 0)
-                logit = logit - (parameters.FrequencyPenalty * generated) - parameters.PresencePenalty;
-            // What is large beyond reason must not become infinite.
-            logits[token] = MathF.Min(logit, float.MaxValue);
+            for (ulong left = _seen[word]; left != 0; left &= left - 1)
+            {
+                ref float logit = ref logits[(word * WordBits) + BitOperations.TrailingZeroCount(left)];
+                logit = logit > 0 ? logit / parameters.RepetitionPenalty : logit * parameters.RepetitionPenalty;
+                // What is large beyond reason must not become infinite.
+                logit = MathF.Min(logit, float.MaxValue);
+            }
         }
+
+        foreach ((int token, int count) in _generated)
+            logits[token] = MathF.Min(logits[token] - (parameters.FrequencyPenalty * count) - parameters.PresencePenalty, float.MaxValue);
     }
 
-    private void Count(ReadOnlySpan<int> tokens)
+    private void Count(ReadOnlySpan<int> tokens, int vocabulary)
     {
         int prompt = _request.Prompt.Length;
-        if (tokens.Length < _counted || (_counted > prompt && tokens[_counted - 1] != _last))
-            CountPrompt(tokens[..prompt]);
+        bool repetition = _request.Sampling.RepetitionPenalty != 1;
+        if (_counted == 0 || tokens.Length < _counted || (_counted > prompt && tokens[_counted - 1] != _last))
+        {
+            _generated.Clear();
+            _counted = prompt;
+            if (repetition)
+                See(tokens[..prompt], vocabulary);
+        }
+
         for (; _counted < tokens.Length; _counted++)
         {
             _last = tokens[_counted];
-            CollectionsMarshal.GetValueRefOrAddDefault(_counts!, _last, out _) += 2;
+            CollectionsMarshal.GetValueRefOrAddDefault(_generated, _last, out _)++;
+            if (repetition)
+                _seen[_last / WordBits] |= 1UL << (_last % WordBits);
         }
     }
 
-    private void CountPrompt(ReadOnlySpan<int> prompt)
+    private void See(ReadOnlySpan<int> prompt, int vocabulary)
     {
-        _counts!.Clear();
-        _counted = prompt.Length;
-        if (_request.Sampling.RepetitionPenalty == 1)
-            return;
+        if (_seen.Length == 0)
+            _seen = new ulong[(vocabulary + WordBits - 1) / WordBits];
+        _seen.AsSpan().Clear();
         foreach (int token in prompt)
-            _counts[token] = 1;
+            _seen[token / WordBits] |= 1UL << (token % WordBits);
     }
 }
