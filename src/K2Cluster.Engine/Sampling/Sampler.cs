@@ -12,7 +12,7 @@ namespace K2Cluster.Engine.Sampling;
 /// </summary>
 /// <remarks>
 /// Microseconds at K2's vocabulary of 163,840 on one core (AMD EPYC, AVX-512; SamplerBenchmarks): greedy 30, top-k or min-p 30-50,
-/// temperature 80, with top-p 105, with log-probabilities 65 more; 1,600 for top-p where all tokens are nearly equal. The rows of
+/// temperature 80-95, with top-p 105, with log-probabilities 65 more; up to 2,000 for top-p where all tokens are nearly equal. The rows of
 /// a step are done one after the other on the engine's thread.
 /// </remarks>
 internal sealed class Sampler(int vocabularySize)
