@@ -31,7 +31,7 @@ internal static class SettingsCheck
         if (settings.TopK is < 0)
             throw RequestException.Invalid("top_k", $"'top_k' is {settings.TopK}; it must be a number of tokens, or 0 or -1 for all.");
         CheckRange("min_p", settings.MinP, 0, 1);
-        CheckRange("repetition_penalty", settings.RepetitionPenalty, 1.0 / SamplingParameters.MaxRepetitionPenalty, SamplingParameters.MaxRepetitionPenalty);
+        CheckRange("repetition_penalty", settings.RepetitionPenalty, 1 / SamplingParameters.MaxRepetitionPenalty, SamplingParameters.MaxRepetitionPenalty);
         CheckRange("presence_penalty", settings.PresencePenalty, -SamplingParameters.MaxPenalty, SamplingParameters.MaxPenalty);
         CheckRange("frequency_penalty", settings.FrequencyPenalty, -SamplingParameters.MaxPenalty, SamplingParameters.MaxPenalty);
         CheckCount("n", settings.Choices, 1, MaxChoices);
@@ -58,7 +58,8 @@ internal static class SettingsCheck
     public static RequestException TooMany(string parameter, int count, string of, int most) =>
         RequestException.Invalid(parameter, $"'{parameter}' has {count} {of}; at most {most} are taken.");
 
-    private static void CheckRange(string parameter, double? value, double least, double most)
+    // Bounds are the engine's, in single precision.
+    private static void CheckRange(string parameter, double? value, float least, float most)
     {
         if (value is { } given && !(given >= least && given <= most))
             throw RequestException.Invalid(parameter, $"'{parameter}' is {given}; it must be {least} to {most}.");

@@ -66,6 +66,7 @@ public sealed class GrpcTests
         { """{"text":"a","options":{"stop":[""]}}""", StatusCode.InvalidArgument, "stop[0]" },
         { """{"text":"a","options":{"topK":4294967295,"minP":"NaN"}}""", StatusCode.InvalidArgument, "min_p" },
         { """{"text":"a","options":{"repetitionPenalty":0}}""", StatusCode.InvalidArgument, "repetition_penalty" },
+        { """{"text":"a","options":{"repetitionPenalty":0.01,"priority":11}}""", StatusCode.InvalidArgument, "priority" },
         { """{"text":"a","options":{"presencePenalty":-3}}""", StatusCode.InvalidArgument, "presence_penalty" },
         { """{"text":"a","options":{"frequencyPenalty":"Infinity"}}""", StatusCode.InvalidArgument, "frequency_penalty" },
         { """{"text":"a","options":{"logitBias":{"4294967295":1}}}""", StatusCode.InvalidArgument, "logit_bias" },
