@@ -21,10 +21,10 @@ public sealed class RealTrunkTests
         { 512, 256, 64, true, 0 },
         { 512, 1, 64, false, 0 },
         { 7, 3, 64, true, 0 },
-        { 64, 64, 10, true, 0 },
-        { 64, 64, 10, false, 0 },
+        { 64, 64, 7, true, 0 },
+        { 64, 64, 7, false, 0 },
         { 128, 64, 64, true, 8 },
-        { 100, 50, 10, true, 8 },
+        { 100, 50, 7, true, 8 },
     };
 
     [Theory]
@@ -50,7 +50,7 @@ public sealed class RealTrunkTests
                 Assert.Equal(expected[i], actual[i]);
         }
 
-        Assert.Equal((pages == 10, cache, drafts > 0), (busy.Scheduler.Preemptions > 0, busy.Scheduler.CachedTokens > 0, busy.Scheduler.AcceptedTokens > 0));
+        Assert.Equal((cache, drafts > 0), (busy.Scheduler.CachedTokens > 0, busy.Scheduler.AcceptedTokens > 0));
     }
 
     [Theory]
@@ -73,7 +73,7 @@ public sealed class RealTrunkTests
         }
     }
 
-    /// <summary>Three prompts that begin alike and three that do not, over page boundaries; two draw, one repeats itself.</summary>
+    /// <summary>Three prompts that begin alike and three that do not, over page boundaries; greedy and drawn answers, two that repeat themselves.</summary>
     private static GenerationRequest Request(int index)
     {
         int[] prompt = new int[60 + (index * 30)];
@@ -85,7 +85,13 @@ public sealed class RealTrunkTests
             Id = $"r{index}",
             Prompt = prompt,
             MaxTokens = 80,
-            Sampling = index % 2 == 0 ? SamplingParameters.Greedy with { TopLogprobs = 3 } : Drawn,
+            Sampling = index switch
+            {
+                // Of one token, and of two by chance: drafts hit.
+                2 => Drawn with { LogitBias = [new TokenBias(5, 60)] },
+                3 => Drawn with { LogitBias = [new TokenBias(5, 60), new TokenBias(9, 60)] },
+                _ => index % 2 == 0 ? SamplingParameters.Greedy with { TopLogprobs = 3 } : Drawn,
+            },
             Priority = index % 3,
         };
     }

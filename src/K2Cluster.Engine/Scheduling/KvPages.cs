@@ -12,6 +12,7 @@ internal sealed class KvPages(int count, bool share = true)
     private readonly PrefixCache _cache = new(share ? count : 1);
     private readonly HashSet<long> _claims = [];
     private readonly List<int> _freed = [];
+    private readonly bool[] _isFreed = new bool[count];
 
     public int Count => count;
 
@@ -116,6 +117,7 @@ internal sealed class KvPages(int count, bool share = true)
     {
         foreach (int page in _freed)
         {
+            _isFreed[page] = false;
             if (_pool.IsFree(page))
                 freed.Add(page);
         }
@@ -178,6 +180,9 @@ internal sealed class KvPages(int count, bool share = true)
     private void Return(int page)
     {
         _pool.Return(page);
-        _freed.Add(page);
+        // Once, though it may have been given out and back since.
+        if (!_isFreed[page])
+            _freed.Add(page);
+        _isFreed[page] = true;
     }
 }

@@ -39,10 +39,11 @@ public sealed class FairnessTests
         using StepLoop loop = new(new EngineOptions { StepTokens = 128 }, pageCount: 400);
         Sequence large = loop.Add(Requests.Make(1, 20_000, 1));
         Assert.True(loop.Step());
-        Sequence small = loop.Add(Requests.Make(2, 60, 1));
+        Sequence second = loop.Add(Requests.Make(2, 1000, 1));
+        Sequence small = loop.Add(Requests.Make(3, 60, 1));
         Assert.True(loop.Step());
         Assert.True(small.HasEnded);
-        Assert.Equal(128 + 68, large.Computed);
+        Assert.Equal((128 + 64, 4), (large.Computed, second.Computed));
     }
 
     [Fact]

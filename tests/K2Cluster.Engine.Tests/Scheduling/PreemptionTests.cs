@@ -14,8 +14,9 @@ public sealed class PreemptionTests
         Sequence[] sequences =
         [
             loop.Add(Requests.Make(1, 100, 400, new SamplingParameters(Seed: 1))),
-            loop.Add(Requests.Make(2, 100, 400, new SamplingParameters(Seed: 2)) with { Priority = 1 }),
-            loop.Add(Requests.Make(3, 100, 400, new SamplingParameters(Seed: 3))),
+            // It comes to the end of a page last: when the others lack pages it has some to lose.
+            loop.Add(Requests.Make(2, 90, 400, new SamplingParameters(Seed: 2)) with { Priority = 1 }),
+            loop.Add(Requests.Make(3, 120, 400, new SamplingParameters(Seed: 3))),
         ];
         Assert.True(loop.Step());
         Assert.Equal(3, loop.Scheduler.Running);
@@ -36,7 +37,7 @@ public sealed class PreemptionTests
         Assert.DoesNotContain(1, lost);
         Assert.Equal(loop.Scheduler.Preemptions, lost.Count);
         foreach (Sequence sequence in sequences)
-            Assert.Equal(StepLoop.Expected(sequence.Request), sequence.Tokens[100..].ToArray());
+            Assert.Equal(StepLoop.Expected(sequence.Request), sequence.Tokens[sequence.PromptLength..].ToArray());
         Assert.Equal(12, loop.Pages.Available);
     }
 
