@@ -5,22 +5,25 @@ using K2Cluster.Kernels.Matrices;
 
 namespace K2Cluster.Benchmarks;
 
-/// <summary>A 2048 × 7168 product in BF16 (29 MB) for 1 and 32 rows, over weights that no cache holds.</summary>
-[WeightBytes(2L * Rows * Columns)]
+/// <summary>A 2048 × 7168 product in BF16 (29 MB) for 1 to 64 rows, over weights that no cache holds.</summary>
+[WeightBytes(CallBytes)]
 public class Bf16MatrixBenchmarks
 {
+    /// <summary>Bytes of weights of one call.</summary>
+    public const long CallBytes = 2L * Rows * Columns;
+
     private const int Rows = 2048;
     private const int Columns = 7168;
     private const int Copies = 12;
 
     private readonly Bf16Matrix[] _matrices = new Bf16Matrix[Copies];
-    private readonly float[] _output = new float[32 * Rows];
+    private readonly float[] _output = new float[64 * Rows];
     private float[] _input = [];
     private CpuCompute _compute = null!;
     private ReadCeiling _ceiling = null!;
     private int _next;
 
-    [Params(1, 32)]
+    [Params(1, 2, 4, 8, 16, 64)]
     public int Tokens { get; set; }
 
     [Params(CpuPath.Avx512, CpuPath.Avx2)]
@@ -42,9 +45,9 @@ public class Bf16MatrixBenchmarks
                 _matrices[i].SetRows(r, row);
         }
 
-        _input = [.. Enumerable.Range(0, 32 * Columns).Select(_ => random.NextSingle() - 0.5f)];
+        _input = [.. Enumerable.Range(0, 64 * Columns).Select(_ => random.NextSingle() - 0.5f)];
         _compute = new CpuCompute(Threads, Path);
-        _ceiling = new ReadCeiling(2L * Rows * Columns * Copies, threads: 1);
+        _ceiling = new ReadCeiling(CallBytes * Copies, threads: 1);
     }
 
     [GlobalCleanup]

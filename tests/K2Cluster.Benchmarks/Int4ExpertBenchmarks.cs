@@ -9,12 +9,11 @@ using K2Cluster.Kernels.Experts;
 
 namespace K2Cluster.Benchmarks;
 
-/// <summary>One INT4 expert of K2 (hidden 7168, intermediate 2048: 24.8 MB) for 1, 8 and 32 rows, going round experts that no cache holds.</summary>
+/// <summary>One INT4 expert of K2 (hidden 7168, intermediate 2048: 24.8 MB), or several of another model, going round experts that no cache holds.</summary>
 [WeightBytes(ExpertBytes)]
 public class Int4ExpertBenchmarks
 {
     private const long ExpertBytes = 24_772_608;
-    private const int Experts = 16;
 
     private CpuCompute _compute = null!;
     private CpuExpertDevice _device = null!;
@@ -22,7 +21,7 @@ public class Int4ExpertBenchmarks
     private ReadCeiling _ceiling = null!;
     private int _next;
 
-    [Params(1, 8, 32)]
+    [Params(1, 2, 4, 8, 16, 64)]
     public int Tokens { get; set; }
 
     [Params(CpuPath.Avx512, CpuPath.Avx2)]
@@ -30,23 +29,35 @@ public class Int4ExpertBenchmarks
 
     public int Threads { get; init; } = Environment.ProcessorCount;
 
+    public int HiddenSize { get; init; } = 7168;
+
+    public int IntermediateSize { get; init; } = 2048;
+
+    /// <summary>Experts in memory.</summary>
+    public int Experts { get; init; } = 16;
+
+    /// <summary>Experts that each row asks.</summary>
+    public int ExpertsPerCall { get; init; } = 1;
+
+    /// <summary>Bytes of weights of one call.</summary>
+    public long CallBytes => ExpertsPerCall * _device.ExpertBytes;
+
     [GlobalSetup]
     public void Setup()
     {
-        SyntheticCheckpoint model = new(SyntheticShape.Presets["k2"] with { Layers = 1, DenseLayers = 0, Experts = Experts, Vocabulary = 512 }, seed: 1);
+        SyntheticShape shape = SyntheticShape.Presets["k2"] with { Layers = 1, DenseLayers = 0, Hidden = HiddenSize, ExpertIntermediate = IntermediateSize, Experts = Experts, Vocabulary = 512 };
+        SyntheticCheckpoint model = new(shape, seed: 1);
         using ITensorSource source = model.CreateSource();
         _compute = new CpuCompute(Threads, Path);
-        _device = new CpuExpertDevice(model.Config, new TensorCatalog(model.Config), Experts * ExpertBytes, _compute);
+        _device = new CpuExpertDevice(model.Config, new TensorCatalog(model.Config), long.MaxValue, _compute);
         for (int expert = 0; expert < Experts; expert++)
             _device.Load(new ExpertKey(0, expert), source);
-        _work = _device.CreateWork(Tokens, Tokens);
-        _work.Reset(0, Tokens, Tokens);
+        _work = _device.CreateWork(Tokens, Tokens * ExpertsPerCall);
+        _work.Reset(0, Tokens, Tokens * ExpertsPerCall);
         Random random = new(2);
         foreach (ref ushort value in _work.Hidden)
             value = (ushort)(0x3F00 + random.Next(256) + (random.Next(2) << 15));
-        for (int i = 0; i < Tokens; i++)
-            _work.PairRows[i] = i;
-        _ceiling = new ReadCeiling(ExpertBytes * Experts, threads: 1);
+        _ceiling = new ReadCeiling(CallBytes * (Experts / ExpertsPerCall), threads: 1);
     }
 
     [GlobalCleanup]
@@ -59,14 +70,19 @@ public class Int4ExpertBenchmarks
     }
 
     [Benchmark(Baseline = true)]
-    public void Ceiling() => _ceiling.Read(_compute, ExpertBytes);
+    public void Ceiling() => _ceiling.Read(_compute, CallBytes);
 
     [Benchmark]
     public void Forward()
     {
-        _work.Reset(0, Tokens, Tokens);
-        _work.PairExperts.Fill(_next);
+        _work.Reset(0, Tokens, Tokens * ExpertsPerCall);
+        for (int pair = 0; pair < _work.Pairs; pair++)
+        {
+            _work.PairRows[pair] = pair / ExpertsPerCall;
+            _work.PairExperts[pair] = _next + pair % ExpertsPerCall;
+        }
+
         _device.Forward(_work);
-        _next = (_next + 1) % Experts;
+        _next = (_next + ExpertsPerCall) % Experts;
     }
 }

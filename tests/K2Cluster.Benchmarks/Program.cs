@@ -18,6 +18,12 @@ if (args is ["step-profile", .. string[] scenarios])
     return;
 }
 
+if (args is ["clock"])
+{
+    ClockTable.Print();
+    return;
+}
+
 // In this process: a generated project would not inherit the repository's package versions.
 IConfig config = ManualConfig.Create(DefaultConfig.Instance)
     .AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance).WithWarmupCount(3).WithIterationCount(9))
