@@ -17,7 +17,7 @@ internal sealed class TensorReader(ITensorSource source, CpuCompute compute) : I
 {
     private const int PieceBytes = 1 << 20;
 
-    // Whole blocks of a packed matrix, so that no two threads write to one.
+    // Whole blocks of a packed matrix, so that threads seldom write to one together; a row has words of its own in any case.
     private const int PieceRows = 16;
 
     private readonly List<IDisposable> _made = [];
