@@ -65,6 +65,18 @@ public sealed class ComputeBenchTests
     }
 
     [Fact]
+    public async Task More_sequences_than_memory_has_room_for_are_said()
+    {
+        using TemporaryDirectory directory = new();
+        await ToolRun.RunAsync("synth", directory.Path, "--shape", "tiny", "--layers", "64", "--dense-layers", "64", "--kv-rank", "2048");
+
+        (int code, _, string error) = await ToolRun.RunAsync("bench", "model", "--model", directory.Path, "--context", "250000", "--batch", "4096");
+
+        Assert.Equal(1, code);
+        Assert.Contains("--batch", error);
+    }
+
+    [Fact]
     public async Task A_context_beyond_the_models_positions_is_said()
     {
         (int code, _, string error) = await ToolRun.RunAsync("bench", "model", "--model", Repository.Path("models", "k2-nano"), "--context", "1000000");

@@ -24,6 +24,36 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
         await AssertSameTokensAsync(cluster);
     }
 
+    [NumaFact]
+    public async Task A_silo_of_two_NUMA_nodes_is_two_shards_on_their_cpus_with_the_tokens_of_one()
+    {
+        using NumaHost host = NumaHost.OfThisMachine();
+        await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 1, siloOptions: _ => ["--numa", host.Path]);
+        Assert.Contains("on 2 shards", cluster.Gateway.Process.Output);
+        Assert.Equal(host.Cpus, NumaHost.CpusOfThreads(cluster.Silos["silo-0"].Id, "k2-device"));
+        Assert.Equal(host.Cpus, NumaHost.CpusOfThreads(cluster.Silos["silo-0"].Id, "k2-load"));
+        await AssertSameTokensAsync(cluster);
+    }
+
+    [NumaFact]
+    public async Task An_embedded_gateway_of_two_NUMA_nodes_gives_the_tokens_of_one()
+    {
+        using NumaHost host = NumaHost.OfThisMachine();
+        await using GatewayProcess gateway = await GatewayProcess.StartReadyAsync(Programs.Nano, ["--numa", host.Path]);
+        Assert.Contains("on 2 shards", gateway.Process.Output);
+        await AssertSameTokensAsync(gateway);
+    }
+
+    [NumaFact]
+    public async Task A_list_of_NUMA_nodes_that_is_none_is_logged_and_all_is_one_device()
+    {
+        using NumaHost host = NumaHost.OfThisMachine();
+        File.WriteAllText(Path.Combine(host.Path, "node0", "cpulist"), "all of them");
+        await using GatewayProcess gateway = await GatewayProcess.StartReadyAsync(Programs.Nano, ["--numa", host.Path]);
+        Assert.Contains("on 1 shard", gateway.Process.Output);
+        Assert.Contains("cpulist", gateway.Process.Output + gateway.Process.Errors);
+    }
+
     [ServerFact("redis-server")]
     public async Task Redis_gives_the_tokens_of_the_embedded_gateway()
     {
@@ -95,13 +125,15 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
     }
 
     /// <summary>Greedy, sampled and with tools; one by one here, all at once there.</summary>
-    private async Task AssertSameTokensAsync(LocalCluster cluster)
+    private Task AssertSameTokensAsync(LocalCluster cluster) => AssertSameTokensAsync(cluster.Gateway);
+
+    private async Task AssertSameTokensAsync(GatewayProcess gateway)
     {
-        await Eventually.TrueAsync(Limit, () => cluster.Gateway.AnswersAsync("/readyz", 200));
+        await Eventually.TrueAsync(Limit, () => gateway.AnswersAsync("/readyz", 200));
         List<int[]> expected = [];
         foreach (JsonObject request in Requests())
             expected.Add((await _embedded.PostAsync("/v1/chat/completions", request)).TokenIds());
-        JsonElement[] answers = await Task.WhenAll(Requests().Select(request => cluster.Gateway.Http.PostAsync("/v1/chat/completions", request)));
+        JsonElement[] answers = await Task.WhenAll(Requests().Select(request => gateway.Http.PostAsync("/v1/chat/completions", request)));
         for (int i = 0; i < answers.Length; i++)
             Assert.Equal(expected[i], answers[i].TokenIds());
     }

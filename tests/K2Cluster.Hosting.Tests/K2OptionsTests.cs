@@ -22,6 +22,7 @@ public sealed class K2OptionsTests
         Assert.Equal(new IPEndPoint(IPAddress.Loopback, 0), options.Listen);
         Assert.Equal(options.Listen, options.Advertise);
         Assert.Equal("auto", options.Device);
+        Assert.Equal("/sys/devices/system/node", options.NumaDirectory);
         Assert.Equal(Environment.ProcessorCount, options.Threads);
         Assert.False(options.Insecure);
         Assert.True(options.Memory > 0 && options.KvMemory > 0);
@@ -43,7 +44,7 @@ public sealed class K2OptionsTests
     {
         K2Options options = Read(K2Role.Gateway,
             "--model", Repository.Fixture("tiny-k2"), "--name", "moonshotai/Kimi-K2:test", "--cluster", "redis", "--redis", "cache:6379,password=secret",
-            "--cluster-id", "blue", "--silo-name", "g1", "--device", "cpu", "--memory", "20GiB", "--kv-memory", "1.5GB", "--threads", "3",
+            "--cluster-id", "blue", "--silo-name", "g1", "--device", "cpu", "--numa", "off", "--memory", "20GiB", "--kv-memory", "1.5GB", "--threads", "3",
             "--prefix-cache", "off", "--speculate", "8", "--max-running", "64", "--max-waiting", "10", "--step-tokens", "1024", "--chunk-tokens", "128",
             "--http", "http://0.0.0.0:9000/", "--grpc", "http://[::]:0", "--listen", "10.0.0.5:11111", "--advertise", "192.168.7.9", "--insecure");
 
@@ -52,6 +53,7 @@ public sealed class K2OptionsTests
         Assert.Equal(ClusterMode.Redis, options.Cluster);
         Assert.Equal("cache:6379,password=secret", options.Redis);
         Assert.Equal(("blue", "g1", "cpu", 3), (options.ClusterId, options.SiloName, options.Device, options.Threads));
+        Assert.Null(options.NumaDirectory);
         Assert.Equal(20L << 30, options.Memory);
         Assert.Equal(1_500_000_000, options.KvMemory);
         Assert.Equal((false, 8, 64, 10, 1024, 128), (options.PrefixCache, options.Speculate, options.MaxRunning, options.MaxWaiting, options.StepTokens, options.ChunkTokens));

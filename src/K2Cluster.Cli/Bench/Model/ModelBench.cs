@@ -37,6 +37,9 @@ internal sealed class ModelBench : IDisposable
         _pagesPerSequence = (options.Context + options.Steps + ITrunk.PageTokens - 1) / ITrunk.PageTokens;
         LayerRange all = new(0, _config.LayerCount);
         long pages = Math.Max((long)options.Batches.Max() * _pagesPerSequence, (longest + ITrunk.PageTokens - 1) / ITrunk.PageTokens);
+        long kvBytes = checked(pages * CpuTrunk.KvPageBytes(_config, all));
+        if (kvBytes > GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 2)
+            throw new CommandException($"The KV cache of {options.Batches.Max():N0} sequences of {longest:N0} tokens takes {kvBytes:N0} bytes, more than half of this machine's memory: give a smaller --batch or --context.");
         int rows = Math.Max(options.Chunk, options.Batches.Max());
         _compute = new CpuCompute(options.Threads, CpuPaths.Best);
         try
@@ -44,7 +47,7 @@ internal sealed class ModelBench : IDisposable
             _local = LocalExperts.Load(model, _compute, rows);
             _experts = new CountingExperts(_local, _config.RoutedExperts);
             _trunk = CpuTrunk.Load(
-                _config, model.Tensors, _compute, _experts, new TrunkOptions { MaxRows = rows, KvMemoryBytes = pages * CpuTrunk.KvPageBytes(_config, all) }, cancellation: cancellation);
+                _config, model.Tensors, _compute, _experts, new TrunkOptions { MaxRows = rows, KvMemoryBytes = kvBytes }, cancellation: cancellation);
         }
         catch (Exception failure)
         {
