@@ -6,12 +6,6 @@ using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using K2Cluster.Benchmarks;
 
-if (args is ["cpu-time"])
-{
-    CpuTimeTable.Print();
-    return;
-}
-
 if (args is ["step-profile", .. string[] scenarios])
 {
     StepProfile.Print(scenarios);
@@ -29,4 +23,4 @@ IConfig config = ManualConfig.Create(DefaultConfig.Instance)
     .AddJob(Job.Default.WithToolchain(InProcessEmitToolchain.Instance).WithWarmupCount(3).WithIterationCount(9))
     .AddDiagnoser(MemoryDiagnoser.Default)
     .AddColumn(StatisticColumn.Median, new WeightBandwidthColumn());
-BenchmarkSwitcher.FromAssembly(typeof(CpuTimeTable).Assembly).Run(args, config);
+BenchmarkSwitcher.FromAssembly(typeof(StepProfile).Assembly).Run(args, config);

@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using K2Cluster.Checkpoint;
+using K2Cluster.Checkpoint.Synthetic;
 using K2Cluster.Cli;
 using K2Cluster.Kernels.Compute;
 using K2Cluster.Kernels.Devices.Cpu;
@@ -20,7 +22,7 @@ internal sealed class StepProfile : IDisposable
     private const int MaxRows = 512;
     private const int Pages = 1280;
 
-    private readonly RandomModel _model = new();
+    private readonly SyntheticCheckpoint _model = new(SyntheticShape.Presets["bench-4b"] with { Context = 1 << 17 }, seed: 1);
     private readonly CpuCompute _compute = new(Environment.ProcessorCount, CpuPaths.Best);
     private readonly CpuExpertDevice _device;
     private readonly LocalExperts _experts;
@@ -31,21 +33,22 @@ internal sealed class StepProfile : IDisposable
 
     private StepProfile()
     {
-        _device = new CpuExpertDevice(_model.Config, _model.Catalog, long.MaxValue, _compute);
+        using ITensorSource weights = _model.CreateSource();
+        _device = new CpuExpertDevice(_model.Config, new TensorCatalog(_model.Config), long.MaxValue, _compute);
         LayerRange layers = new(0, _model.Config.LayerCount);
         long start = Stopwatch.GetTimestamp();
         Parallel.For(0, _model.Config.LayerCount * _model.Config.RoutedExperts, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount }, i =>
         {
             (int layer, int expert) = (i / _model.Config.RoutedExperts, i % _model.Config.RoutedExperts);
             if (_model.Config.IsMoeLayer(layer))
-                _device.Load(new ExpertKey(layer, expert), _model);
+                _device.Load(new ExpertKey(layer, expert), weights);
         });
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"experts: {_device.UsedBytes / 1e9 / Stopwatch.GetElapsedTime(start).TotalSeconds:F2} GB/s"));
         _experts = new LocalExperts(_device, MaxRows, _model.Config.ExpertsPerToken);
         start = Stopwatch.GetTimestamp();
         long read = 0;
         _trunk = CpuTrunk.Load(
-            _model.Config, _model, _compute, _experts, new TrunkOptions { MaxRows = MaxRows, KvMemoryBytes = Pages * CpuTrunk.KvPageBytes(_model.Config, layers) },
+            _model.Config, weights, _compute, _experts, new TrunkOptions { MaxRows = MaxRows, KvMemoryBytes = Pages * CpuTrunk.KvPageBytes(_model.Config, layers) },
             progress => read = progress.Bytes);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"trunk: {read / 1e9 / Stopwatch.GetElapsedTime(start).TotalSeconds:F2} GB/s"));
         _trunkBytes = read - (2L * _model.Config.VocabularySize * _model.Config.HiddenSize);
