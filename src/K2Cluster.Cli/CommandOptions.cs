@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using System.Numerics;
+using K2Cluster.Kernels.Devices.Cpu;
 
 namespace K2Cluster.Cli;
 
@@ -52,6 +53,16 @@ internal static class CommandOptions
             },
         };
     }
+
+    /// <summary>int16 or int8, for <see cref="ActivationsOf"/>.</summary>
+    public static Option<string> Activations()
+    {
+        Option<string> option = new("--cpu-activations") { Description = "What INT4 experts are multiplied with.", DefaultValueFactory = _ => "int16" };
+        option.AcceptOnlyFromAmong("int16", "int8");
+        return option;
+    }
+
+    public static CpuActivations ActivationsOf(string name) => name == "int8" ? CpuActivations.Bits8 : CpuActivations.Bits16;
 
     public static Option<string?> JsonFile() => new("--json") { Description = "A file to write the result to, with all that it depends on.", HelpName = "FILE" };
 

@@ -54,6 +54,17 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
         Assert.Contains("cpulist", gateway.Process.Output + gateway.Process.Errors);
     }
 
+    [Fact]
+    public async Task A_silo_with_int8_activations_is_of_its_own_kind_and_gives_the_tokens_of_such_a_gateway()
+    {
+        string[] int8 = ["--cpu-activations", "int8"];
+        await using GatewayProcess gateway = await GatewayProcess.StartReadyAsync(Programs.Nano, int8);
+        await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 1, siloOptions: _ => int8);
+        ChildProcess silo = cluster.Silos["silo-0"];
+        Assert.Contains("cpu-int8", silo.Output + silo.Errors);
+        await AssertSameTokensAsync(cluster.Gateway, gateway.Http);
+    }
+
     [ServerFact("redis-server")]
     public async Task Redis_gives_the_tokens_of_the_embedded_gateway()
     {
@@ -127,12 +138,13 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
     /// <summary>Greedy, sampled and with tools; one by one here, all at once there.</summary>
     private Task AssertSameTokensAsync(LocalCluster cluster) => AssertSameTokensAsync(cluster.Gateway);
 
-    private async Task AssertSameTokensAsync(GatewayProcess gateway)
+    private async Task AssertSameTokensAsync(GatewayProcess gateway, HttpClient? reference = null)
     {
+        reference ??= _embedded;
         await Eventually.TrueAsync(Limit, () => gateway.AnswersAsync("/readyz", 200));
         List<int[]> expected = [];
         foreach (JsonObject request in Requests())
-            expected.Add((await _embedded.PostAsync("/v1/chat/completions", request)).TokenIds());
+            expected.Add((await reference.PostAsync("/v1/chat/completions", request)).TokenIds());
         JsonElement[] answers = await Task.WhenAll(Requests().Select(request => gateway.Http.PostAsync("/v1/chat/completions", request)));
         for (int i = 0; i < answers.Length; i++)
             Assert.Equal(expected[i], answers[i].TokenIds());

@@ -1,5 +1,6 @@
 using System.Net;
 using K2Cluster.Cluster;
+using K2Cluster.Kernels.Devices.Cpu;
 using K2Cluster.Tests;
 using Microsoft.Extensions.Configuration;
 
@@ -21,7 +22,7 @@ public sealed class K2OptionsTests
         Assert.Equal("http://127.0.0.1:8081", options.Grpc?.ToString());
         Assert.Equal(new IPEndPoint(IPAddress.Loopback, 0), options.Listen);
         Assert.Equal(options.Listen, options.Advertise);
-        Assert.Equal("auto", options.Device);
+        Assert.Equal(("auto", CpuActivations.Bits16), (options.Device, options.CpuActivations));
         Assert.Equal("/sys/devices/system/node", options.NumaDirectory);
         Assert.Equal(Environment.ProcessorCount, options.Threads);
         Assert.False(options.Insecure);
@@ -44,7 +45,7 @@ public sealed class K2OptionsTests
     {
         K2Options options = Read(K2Role.Gateway,
             "--model", Repository.Fixture("tiny-k2"), "--name", "moonshotai/Kimi-K2:test", "--cluster", "redis", "--redis", "cache:6379,password=secret",
-            "--cluster-id", "blue", "--silo-name", "g1", "--device", "cpu", "--numa", "off", "--memory", "20GiB", "--kv-memory", "1.5GB", "--threads", "3",
+            "--cluster-id", "blue", "--silo-name", "g1", "--device", "cpu", "--cpu-activations", "int8", "--numa", "off", "--memory", "20GiB", "--kv-memory", "1.5GB", "--threads", "3",
             "--prefix-cache", "off", "--speculate", "8", "--max-running", "64", "--max-waiting", "10", "--step-tokens", "1024", "--chunk-tokens", "128",
             "--http", "http://0.0.0.0:9000/", "--grpc", "http://[::]:0", "--listen", "10.0.0.5:11111", "--advertise", "192.168.7.9", "--insecure");
 
@@ -53,6 +54,7 @@ public sealed class K2OptionsTests
         Assert.Equal(ClusterMode.Redis, options.Cluster);
         Assert.Equal("cache:6379,password=secret", options.Redis);
         Assert.Equal(("blue", "g1", "cpu", 3), (options.ClusterId, options.SiloName, options.Device, options.Threads));
+        Assert.Equal(CpuActivations.Bits8, options.CpuActivations);
         Assert.Null(options.NumaDirectory);
         Assert.Equal(20L << 30, options.Memory);
         Assert.Equal(1_500_000_000, options.KvMemory);
@@ -83,6 +85,8 @@ public sealed class K2OptionsTests
     [InlineData("--threads", "1e3", "from 1 to 1024")]
     [InlineData("--device", "cuda:0,1", "CPU only")]
     [InlineData("--device", "tpu", "auto or cpu")]
+    [InlineData("--cpu-activations", "int4", "int16 or int8")]
+    [InlineData("--cpu-activations", "INT16", null)]
     [InlineData("--name", "a b", "letters, digits")]
     [InlineData("--name", "", "letters, digits")]
     [InlineData("--cluster-id", "../up", "letters, digits")]

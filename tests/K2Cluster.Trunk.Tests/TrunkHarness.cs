@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using K2Cluster.Checkpoint;
 using K2Cluster.Kernels.Compute;
+using K2Cluster.Kernels.Devices.Cpu;
 using K2Cluster.Kernels.Experts;
 
 namespace K2Cluster.Trunk.Tests;
@@ -23,10 +24,11 @@ internal sealed class TrunkHarness : IDisposable
         int microBatchRows = int.MaxValue,
         LayerRange? layers = null,
         int pages = 24,
-        Func<IExperts, IExperts>? wrap = null)
+        Func<IExperts, IExperts>? wrap = null,
+        CpuActivations activations = CpuActivations.Bits16)
     {
         _compute = new CpuCompute(threads, path ?? CpuPaths.Best);
-        _experts = LocalExperts.Load(model, _compute, maxRows);
+        _experts = LocalExperts.Load(model, _compute, maxRows, activations: activations);
         LayerRange range = layers ?? new LayerRange(0, model.Config.LayerCount);
         TrunkOptions options = new()
         {

@@ -1,5 +1,6 @@
 using System.Net;
 using K2Cluster.Cluster;
+using K2Cluster.Kernels.Devices.Cpu;
 
 namespace K2Cluster.Hosting;
 
@@ -30,6 +31,9 @@ public sealed record K2Options
 
     /// <summary>"auto" or "cpu".</summary>
     public required string Device { get; init; }
+
+    /// <summary>What INT4 experts are multiplied with on the CPU.</summary>
+    public required CpuActivations CpuActivations { get; init; }
 
     /// <summary>Where the machine's NUMA nodes are listed, each of which is a device; null for one device for all.</summary>
     public string? NumaDirectory { get; init; }

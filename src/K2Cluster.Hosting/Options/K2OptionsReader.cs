@@ -5,6 +5,7 @@ using System.Security.Cryptography;
 using System.Text;
 using K2Cluster.Cluster;
 using K2Cluster.Kernels.Compute;
+using K2Cluster.Kernels.Devices.Cpu;
 using Microsoft.Extensions.Configuration;
 
 namespace K2Cluster.Hosting;
@@ -47,6 +48,7 @@ internal sealed class K2OptionsReader(IConfiguration configuration, K2Role role)
             ClusterId = ReadFileName("ClusterId") ?? DefaultClusterId(model, folder),
             SiloName = ReadFileName("SiloName") ?? DefaultSiloName(cluster),
             Device = ReadDevice(),
+            CpuActivations = Parse<CpuActivations>("CpuActivations", CpuActivations.Bits16, text => text.ToLowerInvariant() switch { "int16" => CpuActivations.Bits16, "int8" => CpuActivations.Bits8, _ => null }, "int16 or int8"),
             NumaDirectory = ReadNuma(),
             Memory = ReadSize("Memory") ?? Math.Max(available / 10 * 6, Gigabyte / 4),
             KvMemory = ReadSize("KvMemory") ?? Math.Clamp(available / 4, Gigabyte / 16, 16 * Gigabyte),

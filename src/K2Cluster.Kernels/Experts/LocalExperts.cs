@@ -45,10 +45,10 @@ public sealed class LocalExperts : IExperts, IDisposable
 
     /// <summary>Loads every routed expert of a model onto the CPU. The device belongs to the result; the threads stay the caller's.</summary>
     /// <exception cref="CheckpointException">An expert is missing or wrong.</exception>
-    public static LocalExperts Load(ModelDirectory model, CpuCompute compute, int maxRows, int maxInFlight = 2)
+    public static LocalExperts Load(ModelDirectory model, CpuCompute compute, int maxRows, int maxInFlight = 2, CpuActivations activations = CpuActivations.Bits16)
     {
         ArgumentNullException.ThrowIfNull(model);
-        CpuExpertDevice device = new(model.Config, model.Catalog, long.MaxValue, compute);
+        CpuExpertDevice device = new(model.Config, model.Catalog, long.MaxValue, compute, activations: activations);
         try
         {
             for (int layer = 0; layer < model.Config.LayerCount; layer++)

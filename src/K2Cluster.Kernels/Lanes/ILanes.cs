@@ -83,6 +83,15 @@ public unsafe interface ILanes<TSelf>
     /// </summary>
     static abstract TSelf MultiplyAddPairs(TSelf sum, TSelf pairs, int* word);
 
+    /// <summary>
+    /// To each signed 16-bit half of sum: the products of that half's two bytes, unsigned, with the signed bytes at the same
+    /// places of *word. Exact as long as the caller keeps the two products together, and the sum, within int16.
+    /// </summary>
+    static abstract TSelf MultiplyAddBytes(TSelf sum, TSelf bytes, int* word);
+
+    /// <summary>low + high of the signed 16-bit halves, in int32.</summary>
+    static abstract TSelf SumPairs(TSelf pairs);
+
     /// <summary>int32 sums.</summary>
     static abstract TSelf AddWords(TSelf left, TSelf right);
 

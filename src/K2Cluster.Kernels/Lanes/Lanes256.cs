@@ -158,6 +158,24 @@ public readonly unsafe struct Lanes256 : ILanes<Lanes256>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes256 MultiplyAddBytes(Lanes256 sum, Lanes256 bytes, int* word)
+    {
+        Vector256<sbyte> factor = Vector256.Create(*word).AsSByte();
+        return new(
+            (sum._low.AsInt16() + Avx2.MultiplyAddAdjacent(bytes._low.AsByte(), factor)).AsSingle(),
+            (sum._high.AsInt16() + Avx2.MultiplyAddAdjacent(bytes._high.AsByte(), factor)).AsSingle());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes256 SumPairs(Lanes256 pairs)
+    {
+        Vector256<short> ones = Vector256.Create((short)1);
+        return new(
+            Avx2.MultiplyAddAdjacent(pairs._low.AsInt16(), ones).AsSingle(),
+            Avx2.MultiplyAddAdjacent(pairs._high.AsInt16(), ones).AsSingle());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes256 AddWords(Lanes256 left, Lanes256 right) =>
         new(left._low.AsUInt32() + right._low.AsUInt32(), left._high.AsUInt32() + right._high.AsUInt32());
 

@@ -107,6 +107,14 @@ public readonly unsafe struct Lanes512 : ILanes<Lanes512>
         new((sum._value.AsInt32() + Avx512BW.MultiplyAddAdjacent(pairs._value.AsInt16(), Vector512.Create(*word).AsInt16())).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes512 MultiplyAddBytes(Lanes512 sum, Lanes512 bytes, int* word) =>
+        new((sum._value.AsInt16() + Avx512BW.MultiplyAddAdjacent(bytes._value.AsByte(), Vector512.Create(*word).AsSByte())).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes512 SumPairs(Lanes512 pairs) =>
+        new(Avx512BW.MultiplyAddAdjacent(pairs._value.AsInt16(), Vector512.Create((short)1)).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes512 AddWords(Lanes512 left, Lanes512 right) => new((left._value.AsInt32() + right._value.AsInt32()).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

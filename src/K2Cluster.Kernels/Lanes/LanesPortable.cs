@@ -191,6 +191,27 @@ public unsafe struct LanesPortable : ILanes<LanesPortable>
         return sum;
     }
 
+    public static LanesPortable MultiplyAddBytes(LanesPortable sum, LanesPortable bytes, int* word)
+    {
+        sbyte* factors = (sbyte*)word;
+        for (int i = 0; i < Count; i++)
+        {
+            int four = bytes.Word(i), pair = sum.Word(i);
+            int low = (short)pair + ((byte)four * factors[0]) + ((byte)(four >> 8) * factors[1]);
+            int high = (pair >> 16) + ((byte)(four >> 16) * factors[2]) + ((byte)(four >> 24) * factors[3]);
+            sum.SetWord(i, (low & 0xFFFF) | (high << 16));
+        }
+
+        return sum;
+    }
+
+    public static LanesPortable SumPairs(LanesPortable pairs)
+    {
+        for (int i = 0; i < Count; i++)
+            pairs.SetWord(i, (short)pairs.Word(i) + (pairs.Word(i) >> 16));
+        return pairs;
+    }
+
     public static LanesPortable AddWords(LanesPortable left, LanesPortable right)
     {
         for (int i = 0; i < Count; i++)

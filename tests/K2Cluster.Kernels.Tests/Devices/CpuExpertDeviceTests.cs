@@ -27,7 +27,16 @@ public sealed class CpuExpertDeviceTests
 
     [Theory]
     [MemberData(nameof(Shapes))]
-    public void Every_path_thread_count_and_company_gives_a_row_the_same_bits(bool int4, int hidden, int intermediate)
+    public void Every_path_thread_count_and_company_gives_a_row_the_same_bits(bool int4, int hidden, int intermediate) =>
+        SameBitsOnEveryPath(int4, hidden, intermediate, CpuActivations.Bits16);
+
+    [Theory]
+    [InlineData(32, 32)]
+    [InlineData(96, 160)]
+    [InlineData(288, 96)]
+    public void And_so_with_int8_activations(int hidden, int intermediate) => SameBitsOnEveryPath(int4: true, hidden, intermediate, CpuActivations.Bits8);
+
+    private static void SameBitsOnEveryPath(bool int4, int hidden, int intermediate, CpuActivations activations)
     {
         const int Rows = 7;
         using RandomExperts model = new(int4, hidden, intermediate, experts: 5);
@@ -35,7 +44,7 @@ public sealed class CpuExpertDeviceTests
         (int Row, int Expert)[] pairs = [.. Enumerable.Range(0, Rows * 4).Select(i => (i / 4, (i * 3 + i / 5) % 5))];
 
         ushort[] alone = new ushort[pairs.Length * hidden];
-        using (Harness single = new(model, 1, CpuPath.Portable))
+        using (Harness single = new(model, 1, CpuPath.Portable, activations: activations))
         {
             for (int i = 0; i < pairs.Length; i++)
             {
@@ -48,7 +57,7 @@ public sealed class CpuExpertDeviceTests
         {
             foreach (int threads in new[] { 1, 2, 3 })
             {
-                using Harness batch = new(model, threads, path);
+                using Harness batch = new(model, threads, path, activations: activations);
                 batch.Forward(inputs, pairs);
                 Assert.All(batch.Work.Statuses.ToArray(), status => Assert.Equal(PairStatus.Done, status));
                 Samples.SameBits(alone, batch.Work.Outputs, $"{path}, {threads} threads");
@@ -275,13 +284,43 @@ public sealed class CpuExpertDeviceTests
     }
 
     [Fact]
+    public void Int8_activations_are_a_kind_of_their_own_with_a_stated_error()
+    {
+        const int Hidden = 640;
+        using RandomExperts model = new(int4: true, Hidden, 320, experts: 1);
+        using Harness device = new(model, 2, CpuPaths.Best, activations: CpuActivations.Bits8);
+        Assert.Equal("cpu-int8", device.Device.Description.Kind);
+        ushort[] input = Samples.GaussianBf16(Hidden, 22);
+        device.Forward(input, [(0, 0)]);
+
+        // Two products and the SwiGLU between: about 1e-2 (INT16: 2e-3, of which all is the rounding to BF16).
+        Assert.InRange(Samples.RelativeError(model.Exact(Layer, 0, input), Samples.Widen(device.Work.Outputs)), 4e-3, 2e-2);
+    }
+
+    [Fact]
+    public void Int8_activations_change_nothing_for_bf16_experts()
+    {
+        const int Hidden = 64;
+        using RandomExperts model = new(int4: false, Hidden, 32, experts: 1);
+        using Harness asked = new(model, 1, CpuPaths.Best, activations: CpuActivations.Bits8);
+        using Harness plain = new(model, 1, CpuPaths.Best);
+        Assert.Equal("cpu", asked.Device.Description.Kind);
+        ushort[] input = Samples.GaussianBf16(Hidden, 22);
+        asked.Forward(input, [(0, 0)]);
+        plain.Forward(input, [(0, 0)]);
+        Samples.SameBits(plain.Work.Outputs, asked.Work.Outputs, "BF16");
+    }
+
+    [Fact]
     public void Another_devices_work_is_refused_and_so_is_a_disposed_one()
     {
         using RandomExperts small = new(int4: true, 32, 32, experts: 1);
         using RandomExperts large = new(int4: true, 64, 32, experts: 1);
         using Harness first = new(small, 1, CpuPaths.Best);
         using Harness second = new(large, 1, CpuPaths.Best);
+        using Harness int8 = new(small, 1, CpuPaths.Best, activations: CpuActivations.Bits8);
         Assert.Throws<ArgumentException>(() => first.Device.Forward(second.Work));
+        Assert.Throws<ArgumentException>(() => first.Device.Forward(int8.Work));
         first.Work.Dispose();
         Assert.Throws<ObjectDisposedException>(() => first.Device.Forward(first.Work));
         Assert.Throws<ObjectDisposedException>(() => first.Work.Hidden.Length);
@@ -291,10 +330,10 @@ public sealed class CpuExpertDeviceTests
     {
         private readonly CpuCompute _compute;
 
-        public Harness(RandomExperts model, int threads, CpuPath path, int maxRows = 16, bool load = true)
+        public Harness(RandomExperts model, int threads, CpuPath path, int maxRows = 16, bool load = true, CpuActivations activations = CpuActivations.Bits16)
         {
             _compute = new CpuCompute(threads, path);
-            Device = new CpuExpertDevice(model.Config, model.Catalog, long.MaxValue, _compute);
+            Device = new CpuExpertDevice(model.Config, model.Catalog, long.MaxValue, _compute, activations: activations);
             Work = Device.CreateWork(maxRows, maxRows * 4);
             for (int expert = 0; load && expert < model.Config.RoutedExperts; expert++)
                 Device.Load(new ExpertKey(Layer, expert), model);

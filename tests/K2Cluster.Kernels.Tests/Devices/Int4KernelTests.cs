@@ -110,46 +110,14 @@ public sealed unsafe class Int4KernelTests
         x[1] = 0.5f;
         x[2] = 1.5f;
         x[3] = -2.5f;
-        using QuantizedRows rows = new(1, 32);
+        using QuantizedRows rows = new(1, 32, CpuActivations.Bits16);
         fixed (float* source = x)
             rows.Set<LanesPortable>(0, source);
         short[] values = [.. MemoryMarshal.Cast<int, short>(new ReadOnlySpan<int>(rows.Row(0), 16)).ToArray().Where((_, i) => i % 2 == 0).Take(4)];
         Assert.Equal([32767, 0, 2, -2], values);
     }
 
-    /// <summary>One block with one row alone; checked to be what the row gives in every tile.</summary>
     private static float[] Dot<TLanes>(uint[] packed, ushort[] scales, int groups, float[] x)
-        where TLanes : struct, ILanes<TLanes>
-    {
-        byte[] block = new byte[groups * Int4Kernel.RecordBytes];
-        float[] output = new float[16];
-        float[] tile = new float[8 * 16];
-        using QuantizedRows rows = new(2, groups * 32);
-        float[] other = Samples.Gaussian(groups * 32, 99);
-        int** tiled = stackalloc int*[8];
-        fixed (byte* weights = block)
-        fixed (float* source = x, second = other, single = output, tiles = tile)
-        {
-            Int4Kernel.Pack(packed, scales, groups, weights);
-            rows.Set<TLanes>(0, source);
-            rows.Set<TLanes>(1, second);
-            for (int i = 0; i < 8; i++)
-                tiled[i] = rows.Row(1 - i % 2);
-            Int4Kernel.Dot1<TLanes>(weights, groups, rows.Row(0), single);
-            foreach (int count in new[] { 2, 4, 8 })
-            {
-                tile.AsSpan().Clear();
-                if (count == 2)
-                    Int4Kernel.Dot2<TLanes>(weights, groups, tiled, tiles);
-                else if (count == 4)
-                    Int4Kernel.Dot4<TLanes>(weights, groups, tiled, tiles);
-                else
-                    Int4Kernel.Dot8<TLanes>(weights, groups, tiled, tiles);
-                for (int row = 1; row < count; row += 2)
-                    Samples.SameBits(output, tile.AsSpan(row * 16, 16), $"row {row} of {count}");
-            }
-        }
-
-        return output;
-    }
+        where TLanes : struct, ILanes<TLanes> =>
+        Int4Block.Dot<TLanes, Int4Kernel>(packed, scales, groups, x, CpuActivations.Bits16);
 }

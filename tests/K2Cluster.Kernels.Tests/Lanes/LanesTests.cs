@@ -92,6 +92,8 @@ public sealed unsafe class LanesTests
             ["ShiftPairsRight 12"] = (left, _) => TLanes.ShiftPairsRight(left, 12),
             ["ShiftWordsRight 8"] = (left, _) => TLanes.ShiftWordsRight(left, 8),
             ["MultiplyAddPairs"] = (left, _) => PairProducts(left),
+            ["MultiplyAddBytes"] = (left, _) => ByteProducts(left),
+            ["SumPairs"] = (left, _) => TLanes.ConvertToSingle(TLanes.SumPairs(left)),
             ["AddWords"] = (left, right) => TLanes.ConvertToSingle(TLanes.AddWords(left, right)),
             ["ConvertToSingle"] = (left, _) => TLanes.ConvertToSingle(left),
             ["Exp"] = (left, _) => LaneMath.Exp(left),
@@ -112,6 +114,14 @@ public sealed unsafe class LanesTests
     {
         int word = -32767 << 16 | 0x7FFF;
         return TLanes.ConvertToSingle(TLanes.MultiplyAddPairs(TLanes.BroadcastWord(-77), TLanes.And(TLanes.ShiftPairsRight(value, 4), TLanes.BroadcastWord(0x000F_000F)), &word));
+    }
+
+    private static TLanes ByteProducts<TLanes>(TLanes value)
+        where TLanes : struct, ILanes<TLanes>
+    {
+        int word = unchecked((int)0x8181_7F7F);
+        TLanes nibbles = TLanes.And(TLanes.ShiftPairsRight(value, 4), TLanes.BroadcastWord(0x0F0F_0F0F));
+        return TLanes.ConvertToSingle(TLanes.SumPairs(TLanes.MultiplyAddBytes(TLanes.BroadcastWord(-77 << 16 | 1000), nibbles, &word)));
     }
 
     private static float First<TLanes>(TLanes value)

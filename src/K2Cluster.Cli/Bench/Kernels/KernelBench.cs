@@ -38,7 +38,7 @@ internal sealed class KernelBench : IDisposable
         _expertBytes = catalog.CheckExpert(source, 0, 0);
         _expertName = $"{(shape.Int4Experts ? "INT4" : "BF16")} experts, {perCall} of {shape.Hidden} × {shape.ExpertIntermediate}";
         _compute = new CpuCompute(options.Threads, CpuPaths.Best);
-        _device = new CpuExpertDevice(_config, catalog, long.MaxValue, _compute);
+        _device = new CpuExpertDevice(_config, catalog, long.MaxValue, _compute, activations: CommandOptions.ActivationsOf(options.CpuActivations));
         Parallel.For(0, experts, expert => _device.Load(new ExpertKey(0, expert), source));
 
         int columns = shape.Heads * shape.ValueDim;

@@ -15,14 +15,15 @@ internal static class KernelBenchCommand
         Option<int[]> rows = CommandOptions.Counts("--rows", "Rows that share a reading of the weights.", "1,2,4,8,16,64", 4096);
         Option<int> rounds = CommandOptions.Count("--rounds", "How often everything is measured, in turn; the median counts.", 5, 1000);
         Option<int?> megabytes = CommandOptions.Number("--megabytes", "Of weights that each kernel goes round, and of the read ceiling; four times the last-level cache unless given.", 1, 1 << 20);
+        Option<string> activations = CommandOptions.Activations();
         Option<string?> json = CommandOptions.JsonFile();
         Command command = new("kernels", "Measures the CPU kernels: GB/s of weights by rows, beside what memory can be read at in the same run.");
         shape.AddTo(command);
-        foreach (Option option in new Option[] { threads, rows, rounds, megabytes, json })
+        foreach (Option option in new Option[] { threads, rows, rounds, megabytes, activations, json })
             command.Add(option);
         command.SetAction(async (parsed, _) => await RunAsync(
             shape.Read(parsed),
-            new KernelBenchOptions(shape.NameOf(parsed), parsed.GetValue(threads), parsed.GetValue(rows)!, parsed.GetValue(rounds), parsed.GetValue(megabytes) ?? 0),
+            new KernelBenchOptions(shape.NameOf(parsed), parsed.GetValue(threads), parsed.GetValue(rows)!, parsed.GetValue(rounds), parsed.GetValue(megabytes) ?? 0, parsed.GetValue(activations)!),
             parsed.GetValue(json),
             console));
         return command;
@@ -67,7 +68,7 @@ internal static class KernelBenchCommand
         console.WriteLine(report.Machine.ToString());
         console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{report.Options.Shape}: {report.Options.Threads} threads, median of {report.Options.Rounds} rounds; memory reads {report.ReadCeilingGBPerSecond:N1} GB/s ({report.ReadCeilingLoop})"));
+            $"{report.Options.Shape}: {report.Options.Threads} threads, {report.Options.CpuActivations} activations, median of {report.Options.Rounds} rounds; memory reads {report.ReadCeilingGBPerSecond:N1} GB/s ({report.ReadCeilingLoop})"));
         Table table = new() { Border = TableBorder.Rounded };
         table.AddColumn("");
         foreach (string column in new[] { "rows", "GB/s", "min", "max", "% of read ceiling" })

@@ -44,7 +44,7 @@ internal sealed class ModelBench : IDisposable
         _compute = new CpuCompute(options.Threads, CpuPaths.Best);
         try
         {
-            _local = LocalExperts.Load(model, _compute, rows);
+            _local = LocalExperts.Load(model, _compute, rows, activations: CommandOptions.ActivationsOf(options.CpuActivations));
             _experts = new CountingExperts(_local, _config.RoutedExperts);
             _trunk = CpuTrunk.Load(
                 _config, model.Tensors, _compute, _experts, new TrunkOptions { MaxRows = rows, KvMemoryBytes = kvBytes }, cancellation: cancellation);

@@ -21,15 +21,16 @@ internal static class ModelBenchCommand
         Option<int> steps = CommandOptions.Count("--steps", "Decode steps of a round.", 32, 1 << 20);
         Option<int> rounds = CommandOptions.Count("--rounds", "How often everything is measured, in turn; the median counts.", 3, 1000);
         Option<int> seed = CommandOptions.Count("--seed", "Of the tokens.", 1, int.MaxValue);
+        Option<string> activations = CommandOptions.Activations();
         Option<string?> json = CommandOptions.JsonFile();
         Command command = new("model", "Measures a model in this process: prompt and decode tokens a second, and the share of the memory's speed.")
         {
-            model, threads, prefill, chunk, batches, context, steps, rounds, seed, json,
+            model, threads, prefill, chunk, batches, context, steps, rounds, seed, activations, json,
         };
         command.SetAction(async (parsed, _) => await RunAsync(
             new ModelBenchOptions(
                 parsed.GetValue(model)!, parsed.GetValue(threads), parsed.GetValue(prefill)!, parsed.GetValue(chunk), parsed.GetValue(batches)!,
-                parsed.GetValue(context), parsed.GetValue(steps), parsed.GetValue(rounds), parsed.GetValue(seed)),
+                parsed.GetValue(context), parsed.GetValue(steps), parsed.GetValue(rounds), parsed.GetValue(seed), parsed.GetValue(activations)!),
             parsed.GetValue(json),
             console));
         return command;
@@ -73,7 +74,7 @@ internal static class ModelBenchCommand
         console.WriteLine(report.Machine.ToString());
         console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{options.Model}: {options.Threads} threads, chunks of {options.Chunk}, context {options.Context}, {options.Steps} steps, median of {options.Rounds} rounds; memory reads {report.ReadCeilingGBPerSecond:N1} GB/s ({report.ReadCeilingLoop})"));
+            $"{options.Model}: {options.Threads} threads, {options.CpuActivations} activations, chunks of {options.Chunk}, context {options.Context}, {options.Steps} steps, median of {options.Rounds} rounds; memory reads {report.ReadCeilingGBPerSecond:N1} GB/s ({report.ReadCeilingLoop})"));
         Table table = new() { Border = TableBorder.Rounded };
         table.AddColumn("");
         foreach (string column in new[] { "tokens/s", "min", "max", "MB a token", "% of read ceiling" })

@@ -10,5 +10,6 @@ namespace K2Cluster.Cli;
 /// <param name="Steps">Decode steps of a round.</param>
 /// <param name="Rounds">How often everything is measured, in turn.</param>
 /// <param name="Seed">Of the tokens.</param>
+/// <param name="CpuActivations">"int16" or "int8".</param>
 internal sealed record ModelBenchOptions(
-    string Model, int Threads, IReadOnlyList<int> Prefill, int Chunk, IReadOnlyList<int> Batches, int Context, int Steps, int Rounds, int Seed);
+    string Model, int Threads, IReadOnlyList<int> Prefill, int Chunk, IReadOnlyList<int> Batches, int Context, int Steps, int Rounds, int Seed, string CpuActivations);

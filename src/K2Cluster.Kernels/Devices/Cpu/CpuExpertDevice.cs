@@ -5,12 +5,14 @@ using K2Cluster.Kernels.Experts;
 namespace K2Cluster.Kernels.Devices.Cpu;
 
 /// <summary>
-/// Experts on the CPU: INT4 weights with INT16 activations, or BF16 weights with FP32 activations, as the checkpoint has
-/// them. All of it is of one kind: the bits do not depend on instruction set, threads or company (docs/adr/0005-numerics.md).
+/// Experts on the CPU: INT4 weights with INT16 (or, if asked, INT8) activations, or BF16 weights with FP32 activations, as the
+/// checkpoint has them. The bits do not depend on instruction set, threads or company (docs/adr/0005-numerics.md), but INT8's are
+/// of a kind of their own.
 /// </summary>
 public sealed class CpuExpertDevice : IExpertDevice
 {
     private const string CpuKind = "cpu";
+    private const string Int8Kind = "cpu-int8";
 
     // Guards the table, the uses of its experts, the bytes and the loads under way. Held for moments only: neither while
     // reading nor while computing.
@@ -22,6 +24,7 @@ public sealed class CpuExpertDevice : IExpertDevice
     private readonly CpuCompute _compute;
     private readonly bool _ownsCompute;
     private readonly bool _int4;
+    private readonly CpuActivations _activations;
     private long _usedBytes;
     private bool _disposed;
 
@@ -31,8 +34,10 @@ public sealed class CpuExpertDevice : IExpertDevice
     /// <param name="compute">The threads that compute.</param>
     /// <param name="name">For people; "cpu" unless given.</param>
     /// <param name="ownsCompute">Whether they end with the device; else they stay the caller's.</param>
+    /// <param name="activations">What INT4 experts are multiplied with; BF16 experts know no such choice.</param>
     /// <exception cref="CheckpointException">The experts have a shape or format that this device does not compute.</exception>
-    public CpuExpertDevice(ModelConfig config, TensorCatalog catalog, long weightsBudget, CpuCompute compute, string name = CpuKind, bool ownsCompute = false)
+    public CpuExpertDevice(
+        ModelConfig config, TensorCatalog catalog, long weightsBudget, CpuCompute compute, string name = CpuKind, bool ownsCompute = false, CpuActivations activations = CpuActivations.Bits16)
     {
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(catalog);
@@ -55,7 +60,9 @@ public sealed class CpuExpertDevice : IExpertDevice
         }
 
         ExpertBytes = CpuExpert.Bytes(_int4, config.HiddenSize, config.MoeIntermediateSize);
-        Description = new DeviceDescription($"{name}, {compute.Threads} threads, {compute.Path}", CpuKind, weightsBudget);
+        _activations = activations;
+        string kind = _int4 && activations == CpuActivations.Bits8 ? Int8Kind : CpuKind;
+        Description = new DeviceDescription($"{name}, {compute.Threads} threads, {compute.Path}", kind, weightsBudget);
     }
 
     public DeviceDescription Description { get; }
@@ -121,13 +128,13 @@ public sealed class CpuExpertDevice : IExpertDevice
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(maxPairs);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(maxRows, int.MaxValue / _config.HiddenSize);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(maxPairs, int.MaxValue / _config.HiddenSize);
-        return new CpuExpertWork(maxRows, maxPairs, _config.HiddenSize, _config.MoeIntermediateSize, _config.RoutedExperts, _int4);
+        return new CpuExpertWork(maxRows, maxPairs, _config.HiddenSize, _config.MoeIntermediateSize, _config.RoutedExperts, _int4, _activations);
     }
 
     /// <exception cref="ArgumentException">The work was not made by a device of this model.</exception>
     public void Forward(ExpertWork work)
     {
-        if (work is not CpuExpertWork own || own.HiddenSize != _config.HiddenSize)
+        if (work is not CpuExpertWork own || own.HiddenSize != _config.HiddenSize || own.Activations != _activations)
             throw new ArgumentException("The work was not made by this device's CreateWork.", nameof(work));
 
         ObjectDisposedException.ThrowIf(own.IsDisposed, own);

@@ -16,9 +16,10 @@ internal sealed unsafe class CpuExpertWork : ExpertWork
     private readonly int[] _pairExperts;
     private readonly PairStatus[] _statuses;
 
-    public CpuExpertWork(int maxRows, int maxPairs, int hiddenSize, int intermediateSize, int routedExperts, bool int4)
+    public CpuExpertWork(int maxRows, int maxPairs, int hiddenSize, int intermediateSize, int routedExperts, bool int4, CpuActivations activations)
         : base(maxRows, maxPairs, hiddenSize)
     {
+        Activations = activations;
         IntermediateStride = (intermediateSize + LaneMath.LaneCount - 1) / LaneMath.LaneCount * LaneMath.LaneCount;
         _pairRows = new int[maxPairs];
         _pairExperts = new int[maxPairs];
@@ -29,8 +30,8 @@ internal sealed unsafe class CpuExpertWork : ExpertWork
         _intermediate = new AlignedMemory((long)maxPairs * IntermediateStride * sizeof(float));
         if (int4)
         {
-            _quantizedHidden = new QuantizedRows(maxRows, hiddenSize);
-            _quantizedIntermediate = new QuantizedRows(maxPairs, intermediateSize);
+            _quantizedHidden = new QuantizedRows(maxRows, hiddenSize, activations);
+            _quantizedIntermediate = new QuantizedRows(maxPairs, intermediateSize, activations);
         }
         else
         {
@@ -49,6 +50,9 @@ internal sealed unsafe class CpuExpertWork : ExpertWork
     public override Span<PairStatus> Statuses => _statuses.AsSpan(0, Pairs);
 
     public ExpertGroups Groups { get; }
+
+    /// <summary>Of INT4 experts.</summary>
+    public CpuActivations Activations { get; }
 
     /// <summary>By row; only with INT4 experts.</summary>
     public QuantizedRows QuantizedHidden => _quantizedHidden!;

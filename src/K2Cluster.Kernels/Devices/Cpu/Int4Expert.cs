@@ -66,8 +66,8 @@ internal sealed unsafe class Int4Expert : CpuExpert
             int tile = Math.Min(TileRows, end - first);
             for (int i = 0; i < tile; i++)
                 x[i] = work.QuantizedHidden.Row(rows[order[first + i]]);
-            Dot<TLanes>(Gate(block), _hiddenGroups, x, tile, gate);
-            Dot<TLanes>(Up(block), _hiddenGroups, x, tile, up);
+            Dot<TLanes>(work.Activations, Gate(block), _hiddenGroups, x, tile, gate);
+            Dot<TLanes>(work.Activations, Up(block), _hiddenGroups, x, tile, up);
             for (int i = 0; i < tile; i++)
             {
                 TLanes value = LaneMath.SwiGlu(TLanes.Load(gate + i * BlockRows), TLanes.Load(up + i * BlockRows));
@@ -86,7 +86,7 @@ internal sealed unsafe class Int4Expert : CpuExpert
             int tile = Math.Min(TileRows, end - first);
             for (int i = 0; i < tile; i++)
                 x[i] = work.QuantizedIntermediate.Row(first + i);
-            Dot<TLanes>(Down(block), _intermediateGroups, x, tile, sums);
+            Dot<TLanes>(work.Activations, Down(block), _intermediateGroups, x, tile, sums);
             for (int i = 0; i < tile; i++)
                 TLanes.StoreBf16(TLanes.Load(sums + i * BlockRows), work.Output(order[first + i]) + block * BlockRows);
         }
@@ -95,29 +95,39 @@ internal sealed unsafe class Int4Expert : CpuExpert
     public override void Dispose() => _memory.Dispose();
 
     /// <summary>Products of a block with 1..8 rows. <paramref name="x"/> has room for 8, of which the last may be repeated.</summary>
-    private static void Dot<TLanes>(byte* block, int groups, int** x, int count, float* output)
+    private static void Dot<TLanes>(CpuActivations activations, byte* block, int groups, int** x, int count, float* output)
         where TLanes : struct, ILanes<TLanes>
+    {
+        if (activations == CpuActivations.Bits8)
+            Dot<TLanes, Int4Int8Kernel>(block, groups, x, count, output);
+        else
+            Dot<TLanes, Int4Kernel>(block, groups, x, count, output);
+    }
+
+    private static void Dot<TLanes, TKernel>(byte* block, int groups, int** x, int count, float* output)
+        where TLanes : struct, ILanes<TLanes>
+        where TKernel : struct, IInt4Kernel
     {
         // A tile with a repeated row is faster than smaller tiles one after another.
         for (int i = count; i < (count + 3) / 4 * 4; i++)
             x[i] = x[count - 1];
         if (count == 1)
         {
-            Int4Kernel.Dot1<TLanes>(block, groups, x[0], output);
+            TKernel.Dot1<TLanes>(block, groups, x[0], output);
         }
         else if (count == 2)
         {
-            Int4Kernel.Dot2<TLanes>(block, groups, x, output);
+            TKernel.Dot2<TLanes>(block, groups, x, output);
         }
         else if (count > 4 && TLanes.HoldsWideTile)
         {
-            Int4Kernel.Dot8<TLanes>(block, groups, x, output);
+            TKernel.Dot8<TLanes>(block, groups, x, output);
         }
         else
         {
-            Int4Kernel.Dot4<TLanes>(block, groups, x, output);
+            TKernel.Dot4<TLanes>(block, groups, x, output);
             if (count > 4)
-                Dot<TLanes>(block, groups, x + 4, count - 4, output + 4 * BlockRows);
+                Dot<TLanes, TKernel>(block, groups, x + 4, count - 4, output + 4 * BlockRows);
         }
     }
 

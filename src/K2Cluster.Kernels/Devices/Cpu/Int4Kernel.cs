@@ -16,14 +16,14 @@ namespace K2Cluster.Kernels.Devices.Cpu;
 /// (31); tiles of 2, 4, 8 rows 16 (27), 13 (23), 11-12 (22). Tried and left: vpdpwssd, which .NET 10 has for 256 bits only: at 1.9 a
 /// clock it does no more than vpmaddwd and vpaddd on 512 bits.
 /// </remarks>
-internal static unsafe class Int4Kernel
+internal readonly unsafe struct Int4Kernel : IInt4Kernel
 {
     public const int BlockRows = 16;
     public const int RecordBytes = ScaleBytes + 4 * WordVectorBytes;
 
-    private const int ScaleBytes = BlockRows * sizeof(ushort);
+    public const int ScaleBytes = BlockRows * sizeof(ushort);
     private const int WordVectorBytes = BlockRows * sizeof(uint);
-    private const int GroupWords = QuantizedRows.GroupWords;
+    private const int GroupWords = QuantizedRows.GroupSize / 2;
 
     /// <summary>How far ahead of the stream to prefetch. Four rows of 8 experts, one core, µs: none 1807, 1 KiB 1509, 4 KiB 1351, 8 KiB 1384, 16 KiB 1470.</summary>
     private const int PrefetchBytes = 4 * 1024;
@@ -275,13 +275,14 @@ internal static unsafe class Int4Kernel
         tops = TLanes.MultiplyAddPairs(tops, TLanes.ShiftPairsRight(word, 12), x + 3);
     }
 
+    /// <summary>One group's part of a sum, rounded once.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TLanes Accumulate<TLanes>(TLanes product, TLanes weightScale, float* scale, TLanes sum)
+    internal static TLanes Accumulate<TLanes>(TLanes product, TLanes weightScale, float* scale, TLanes sum)
         where TLanes : struct, ILanes<TLanes> =>
         TLanes.FusedMultiplyAdd(TLanes.ConvertToSingle(product), TLanes.Multiply(weightScale, TLanes.Broadcast(*scale)), sum);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Prefetch(byte* block)
+    internal static void Prefetch(byte* block)
     {
         if (!Sse.IsSupported)
             return;
