@@ -37,12 +37,14 @@ public sealed class ComputeBenchTests
         string json = Path.Combine(directory.Path, "result.json");
 
         (int code, string output, string error) = await ToolRun.RunAsync(
-            "bench", "kernels", "--shape", "tiny", "--threads", "2", "--rows", "1,5", "--rounds", "2", "--megabytes", "2", "--json", json);
+            "bench", "kernels", "--shape", "tiny", "--threads", "2", "--rows", "1,5", "--rounds", "2", "--megabytes", "2", "--cpu-activations", "int8", "--json", json);
 
         Assert.True(code == 0 || error.StartsWith("VOID", StringComparison.Ordinal), error);
         Assert.Contains("INT4 experts, 2 of 64 × 32", output);
         Assert.Contains("BF16 64 × 64", output);
-        JsonArray kernels = JsonNode.Parse(File.ReadAllText(json))!["kernels"]!.AsArray();
+        JsonNode report = JsonNode.Parse(File.ReadAllText(json))!;
+        Assert.Equal("int8", (string?)report["options"]!["cpu_activations"]);
+        JsonArray kernels = report["kernels"]!.AsArray();
         Assert.Equal([1, 5, 1, 5], kernels.Select(kernel => (int)kernel!["rows"]!));
         Assert.All(kernels, kernel => Assert.True((double)kernel!["gb_per_second"]!["median"]! > 0));
     }
@@ -53,6 +55,7 @@ public sealed class ComputeBenchTests
     [InlineData(2, "--threads", "bench", "model", "--threads", "0")]
     [InlineData(2, "--rows", "bench", "kernels", "--rows", "1,,2")]
     [InlineData(2, "--megabytes", "bench", "kernels", "--megabytes", "0")]
+    [InlineData(2, "'int16'", "bench", "model", "--cpu-activations", "int4")]
     [InlineData(1, "no such directory", "bench", "model", "--model", "/nonexistent")]
     [InlineData(1, "bytes of memory", "bench", "kernels", "--megabytes", "1000000")]
     [InlineData(1, "hidden_size", "bench", "kernels", "--shape", "tiny", "--hidden", "65", "--megabytes", "1")]

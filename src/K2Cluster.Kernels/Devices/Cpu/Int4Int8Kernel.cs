@@ -12,6 +12,7 @@ namespace K2Cluster.Kernels.Devices.Cpu;
 /// A group is summed in the two 16-bit halves of a word, 16 products each, which start from the corrections −8 × Σ values. On
 /// the way a half is at most 16 × 8 × 127 = 16256, as each column counts with q − 8 or, before its turn, with −8; in
 /// <see cref="Dot1"/>, where the odd columns are apart, at most 16256 + 8 × 15 × 127 = 31496.
+/// Against INT16, 8 experts on 2 threads, AVX-512 (AVX2): one row 1.0 (1.1) times as fast, 4 rows 1.3 (1.5), 8 rows 1.4 (1.3).
 /// </remarks>
 internal readonly unsafe struct Int4Int8Kernel : IInt4Kernel
 {
