@@ -95,7 +95,7 @@ internal sealed class DeviceWorker : IDisposable
             string? problem = Reserve(batch.Rows, pairs.Length);
             if (problem is null)
             {
-                Fill(batch);
+                _work.Set(batch);
                 problem = Forward();
                 _work.Statuses.CopyTo(pairs);
                 _work.Outputs.CopyTo(batch.Outputs.Span);
@@ -236,17 +236,6 @@ internal sealed class DeviceWorker : IDisposable
         Span<int> expertsOf = _work.PairExperts;
         for (int pair = 0; pair < frame.Pairs; pair++)
             (rowsOf[pair], expertsOf[pair]) = (asked[2 * pair], asked[(2 * pair) + 1]);
-    }
-
-    private void Fill(ExpertBatch batch)
-    {
-        ReadOnlySpan<int> experts = batch.ExpertIds.Span;
-        _work.Reset(batch.Layer, batch.Rows, experts.Length);
-        batch.Hidden.Span.CopyTo(_work.Hidden);
-        experts.CopyTo(_work.PairExperts);
-        Span<int> rowsOf = _work.PairRows;
-        for (int pair = 0; pair < rowsOf.Length; pair++)
-            rowsOf[pair] = pair / batch.ExpertsPerToken;
     }
 
     private ExpertReply MakeReply(ExpertFrame frame, string? problem, bool hasRoom)

@@ -1,3 +1,5 @@
+using K2Cluster.Kernels.Experts;
+
 namespace K2Cluster.Kernels.Devices;
 
 /// <summary>
@@ -51,6 +53,18 @@ public abstract class ExpertWork : IDisposable
         Rows = rows;
         Pairs = pairs;
         Statuses.Clear();
+    }
+
+    /// <summary>Makes the buffers ready for a whole batch: pair p is row p / experts per token and its expert.</summary>
+    public void Set(ExpertBatch batch)
+    {
+        ReadOnlySpan<int> experts = batch.ExpertIds.Span;
+        Reset(batch.Layer, batch.Rows, experts.Length);
+        batch.Hidden.Span.CopyTo(Hidden);
+        experts.CopyTo(PairExperts);
+        Span<int> rows = PairRows;
+        for (int pair = 0; pair < rows.Length; pair++)
+            rows[pair] = pair / batch.ExpertsPerToken;
     }
 
     public void Dispose()

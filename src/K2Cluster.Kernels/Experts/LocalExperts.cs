@@ -120,12 +120,7 @@ public sealed class LocalExperts : IExperts, IDisposable
         try
         {
             int topK = batch.ExpertsPerToken;
-            _work.Reset(batch.Layer, batch.Rows, batch.Rows * topK);
-            batch.Hidden.Span.CopyTo(_work.Hidden);
-            batch.ExpertIds.Span.CopyTo(_work.PairExperts);
-            Span<int> rows = _work.PairRows;
-            for (int pair = 0; pair < rows.Length; pair++)
-                rows[pair] = pair / topK;
+            _work.Set(batch);
             _device.Forward(_work);
             _work.Outputs.CopyTo(batch.Outputs.Span);
             for (int row = 0; row < batch.Rows; row++)
