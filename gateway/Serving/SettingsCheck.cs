@@ -14,9 +14,6 @@ internal static class SettingsCheck
     /// <summary>Most answers to one prompt: each is a request to the engine, with pages of its own for what it generates.</summary>
     public const int MaxChoices = 16;
 
-    /// <summary>The range of 'priority' is ± this.</summary>
-    private const int MaxPriority = 10;
-
     private const int MaxStopLength = 1024;
 
     /// <exception cref="RequestException">Names the parameter, its value and what is allowed.</exception>
@@ -35,7 +32,7 @@ internal static class SettingsCheck
         CheckRange("presence_penalty", settings.PresencePenalty, -SamplingParameters.MaxPenalty, SamplingParameters.MaxPenalty);
         CheckRange("frequency_penalty", settings.FrequencyPenalty, -SamplingParameters.MaxPenalty, SamplingParameters.MaxPenalty);
         CheckCount("n", settings.Choices, 1, MaxChoices);
-        CheckCount("priority", settings.Priority, -MaxPriority, MaxPriority);
+        CheckCount("priority", settings.Priority, -GenerationRequest.MaxPriority, GenerationRequest.MaxPriority);
         CheckCount("min_tokens", settings.MinTokens, 0, settings.MaxTokens ?? int.MaxValue);
         CheckCount("logprobs", settings.TopLogprobs ?? 0, 0, SamplingParameters.MaxTopLogprobs);
         if (settings.TimeLimit is { } limit && !(limit > TimeSpan.Zero && limit <= Admission.MaxTimeLimit))

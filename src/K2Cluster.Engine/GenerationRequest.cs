@@ -3,6 +3,9 @@ namespace K2Cluster.Engine;
 /// <summary>A prompt to go on with. Validated when it is submitted.</summary>
 public sealed record GenerationRequest
 {
+    /// <summary>The range of <see cref="Priority"/> is ± this.</summary>
+    public const int MaxPriority = 10;
+
     /// <summary>For logs and traces.</summary>
     public required string Id { get; init; }
 

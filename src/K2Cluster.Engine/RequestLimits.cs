@@ -8,8 +8,6 @@ internal sealed class RequestLimits(ITrunk trunk, EngineOptions options)
     /// <summary>The checkpoint's own, at most 64, the tokenizer's, and those of the request.</summary>
     private const int MaxStopTokens = 256;
 
-    private const int MaxPriority = 10;
-
     /// <summary>Tokens of prompt and answer together: a request that has all pages to itself still ends within them.</summary>
     public int MaxContext { get; } = (int)Math.Min(trunk.MaxPositions, (long)trunk.PageCount * ITrunk.PageTokens);
 
@@ -31,8 +29,8 @@ internal sealed class RequestLimits(ITrunk trunk, EngineOptions options)
 
         if (request.MaxTokens < 1)
             throw Refused($"MaxTokens is {request.MaxTokens}; it must be at least 1");
-        if (Math.Abs((long)request.Priority) > MaxPriority)
-            throw Refused($"Priority is {request.Priority}; it must be {-MaxPriority} to {MaxPriority}");
+        if (Math.Abs((long)request.Priority) > GenerationRequest.MaxPriority)
+            throw Refused($"Priority is {request.Priority}; it must be {-GenerationRequest.MaxPriority} to {GenerationRequest.MaxPriority}");
         if (request.DraftTokens < 0)
             throw Refused($"DraftTokens is {request.DraftTokens}; it must be 0 or more");
         if ((Problem(request.Sampling) ?? StopTokenProblem(request.StopTokens)) is { } problem)
