@@ -6,6 +6,7 @@ using K2Cluster.Checkpoint;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -68,6 +69,7 @@ internal sealed partial class K2Process : IDisposable
     private readonly TextWriter _error;
     private readonly CancellationTokenSource _stop = new();
     private long _signalled;
+    private ListenSockets? _sockets;
     private ILogger _log = NullLogger.Instance;
 
     // folder is where appsettings.json is looked for.
@@ -92,7 +94,11 @@ internal sealed partial class K2Process : IDisposable
         _stop.Cancel();
     }
 
-    public void Dispose() => _stop.Dispose();
+    public void Dispose()
+    {
+        _sockets?.Dispose();
+        _stop.Dispose();
+    }
 
     public async Task<int> RunAsync(string[] args)
     {
@@ -164,6 +170,8 @@ internal sealed partial class K2Process : IDisposable
         });
         builder.Services.AddSingleton<ConsoleFormatter>(new LogLine(stacks: LogsDebug(builder.Configuration)));
 
+        _sockets = ListenSockets.Bind(options.Grpc is null ? [options.Http] : [options.Http, options.Grpc]);
+        builder.Services.Configure<SocketTransportOptions>(transport => transport.CreateBoundListenSocket = _sockets.Take);
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;

@@ -3,6 +3,7 @@ using Grpc.Health.V1;
 using Grpc.Reflection.V1Alpha;
 using K2Cluster.EndToEnd.Tests.Processes;
 using K2Cluster.Protocol.V1;
+using K2Cluster.Tests;
 
 namespace K2Cluster.EndToEnd.Tests;
 
@@ -80,7 +81,7 @@ public sealed class GrpcTests(EmbeddedGateway embedded) : IClassFixture<Embedded
     [Fact]
     public async Task The_k2_tool_says_when_no_gateway_answers()
     {
-        string nobody = $"http://127.0.0.1:{Programs.FreePort()}";
+        string nobody = $"http://127.0.0.1:{FreePort.Next()}";
         await using ChildProcess chat = Programs.Cli("chat", "--url", nobody, "Hello");
         Assert.Equal(1, await chat.WaitForExitAsync(TimeSpan.FromSeconds(30)));
         Assert.Contains(nobody, chat.Errors + chat.Output);

@@ -69,7 +69,7 @@ public sealed class ProcessTests
     {
         await using GatewayProcess first = await GatewayProcess.StartReadyAsync(Programs.Nano, []);
         string taken = first.Http.BaseAddress!.GetLeftPart(UriPartial.Authority);
-        await using ChildProcess second = Programs.Start("gateway", "K2Cluster.Gateway", ["--model", Programs.Nano, "--http", taken, "--grpc", $"http://127.0.0.1:{Programs.FreePort()}"]);
+        await using ChildProcess second = Programs.Start("gateway", "K2Cluster.Gateway", ["--model", Programs.Nano, "--http", taken, "--grpc", $"http://127.0.0.1:{FreePort.Next()}"]);
         Assert.Equal(1, await second.WaitForExitAsync(Limit));
         Assert.Contains(first.Http.BaseAddress.Port.ToString(), second.Errors);
         Assert.DoesNotContain("   at ", second.Errors);
@@ -78,7 +78,7 @@ public sealed class ProcessTests
     [Fact]
     public async Task Redis_out_of_reach_ends_with_1_and_says_where_it_was_looked_for()
     {
-        int port = Programs.FreePort();
+        int port = FreePort.Next();
         await using ChildProcess silo = Programs.Start("silo", "K2Cluster.Silo", ["--model", Programs.Nano, "--cluster", "redis", "--redis", $"127.0.0.1:{port}"]);
         Assert.Equal(1, await silo.WaitForExitAsync(TimeSpan.FromSeconds(60)));
         Assert.Contains($"127.0.0.1:{port}", silo.Errors);

@@ -1,5 +1,6 @@
 using System.Diagnostics.Metrics;
 using System.Net;
+using System.Net.Sockets;
 using K2Cluster.Checkpoint;
 using K2Cluster.Telemetry;
 using Microsoft.AspNetCore.Builder;
@@ -108,6 +109,17 @@ public sealed class K2ProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task A_port_in_use_ends_the_start_before_anything_is_built_and_is_told_in_one_line()
+    {
+        using TcpListener taken = new(IPAddress.Loopback, 0);
+        taken.Start();
+        using K2Process process = Create((_, _) => throw new InvalidOperationException("built"));
+
+        Assert.Equal(K2Program.Failed, await process.RunAsync(["--http", "http://127.0.0.1:0", "--grpc", $"http://{taken.LocalEndpoint}", "--silo-name", "here"]));
+        Assert.Equal($"K2Cluster gateway failed: Cannot listen on http://{taken.LocalEndpoint}: Address already in use. Use an address of this machine and a free port (0 takes any).{Environment.NewLine}", _error.ToString());
+    }
+
+    [Fact]
     public async Task The_caller_names_further_known_failures()
     {
         using K2Process process = Create((_, _) => throw new TimeZoneNotFoundException("no such zone"), knownFailures: typeof(TimeZoneNotFoundException));
@@ -160,19 +172,6 @@ public sealed class K2ProcessTests : IDisposable
 
         Assert.Equal(K2Program.Failed, await run);
         Assert.Equal($"K2Cluster gateway failed: device 0 is gone{Environment.NewLine}", _error.ToString());
-    }
-
-    [Fact]
-    public async Task An_address_in_use_is_told_in_one_line()
-    {
-        using System.Net.Sockets.TcpListener taken = new(IPAddress.Loopback, 0);
-        taken.Start();
-        using K2Process process = Create();
-
-        int code = await process.RunAsync(["--http", $"http://{taken.LocalEndpoint}", "--grpc", "http://127.0.0.1:0"]);
-
-        Assert.Equal(K2Program.Failed, code);
-        Assert.Equal($"K2Cluster gateway failed: Failed to bind to address http://{taken.LocalEndpoint}: address already in use.{Environment.NewLine}", _error.ToString());
     }
 
     [Fact]

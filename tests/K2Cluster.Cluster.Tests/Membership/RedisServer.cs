@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using System.Net;
 using System.Net.Sockets;
+using K2Cluster.Tests;
 
 namespace K2Cluster.Cluster.Tests.Membership;
 
@@ -19,20 +19,13 @@ internal sealed class RedisServer : IAsyncDisposable
     public static async Task<RedisServer> StartAsync()
     {
         string folder = Directory.CreateTempSubdirectory("k2cluster-redis-").FullName;
-        int port = FreePort();
+        int port = FreePort.Next();
         ProcessStartInfo start = new("redis-server", ["--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder]) { RedirectStandardOutput = true };
         Process process = Process.Start(start)!;
         _ = process.StandardOutput.ReadToEndAsync();
         RedisServer server = new(process, folder, port);
         await Eventually.TrueAsync(server.Answers, $"redis-server on port {port}");
         return server;
-    }
-
-    public static int FreePort()
-    {
-        using Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        return ((IPEndPoint)socket.LocalEndPoint!).Port;
     }
 
     public async ValueTask DisposeAsync()

@@ -30,7 +30,7 @@ public class RedisTests
     [Fact]
     public async Task Without_Redis_the_start_fails_with_one_message_that_says_where_and_what_to_do()
     {
-        string address = $"127.0.0.1:{RedisServer.FreePort()}";
+        string address = $"127.0.0.1:{FreePort.Next()}";
         using IHost silo = Member($"{address},password=secret", "silo", hostsShards: true);
 
         Exception error = await Assert.ThrowsAnyAsync<Exception>(() => silo.StartAsync());

@@ -7,7 +7,7 @@ internal static class DebianServer
 {
     public static async Task<(ChildProcess Process, int Port)> StartRedisAsync()
     {
-        int port = Programs.FreePort();
+        int port = FreePort.Next();
         ChildProcess redis = ChildProcess.Start(Find("redis-server"), ["--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"], workingDirectory: Folder());
         await redis.WaitForLineAsync(line => line.Contains("Ready to accept connections", StringComparison.Ordinal), TimeSpan.FromSeconds(20));
         return (redis, port);
@@ -15,7 +15,7 @@ internal static class DebianServer
 
     public static async Task<(ChildProcess Process, int Port)> StartPrometheusAsync(string configuration)
     {
-        int port = Programs.FreePort();
+        int port = FreePort.Next();
         string folder = Folder();
         string file = Path.Combine(folder, "prometheus.yml");
         await File.WriteAllTextAsync(file, configuration);

@@ -1,4 +1,5 @@
 using Grpc.Net.Client;
+using K2Cluster.Tests;
 
 namespace K2Cluster.EndToEnd.Tests.Processes;
 
@@ -23,8 +24,8 @@ internal sealed class GatewayProcess : IAsyncDisposable
     /// <summary>Starts a gateway and does not wait.</summary>
     public static GatewayProcess Start(string model, IReadOnlyList<string> options, IReadOnlyDictionary<string, string>? environment = null)
     {
-        Uri http = new($"http://127.0.0.1:{Programs.FreePort()}");
-        Uri grpc = new($"http://127.0.0.1:{Programs.FreePort()}");
+        Uri http = new($"http://127.0.0.1:{FreePort.Next()}");
+        Uri grpc = new($"http://127.0.0.1:{FreePort.Next()}");
         string[] arguments = ["--model", model, "--http", Address(http), "--grpc", Address(grpc), .. options];
         return new GatewayProcess(Programs.Start("gateway", "K2Cluster.Gateway", arguments, environment), http, grpc);
     }

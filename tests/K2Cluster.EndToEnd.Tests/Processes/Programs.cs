@@ -1,5 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
 using K2Cluster.Tests;
 
 namespace K2Cluster.EndToEnd.Tests.Processes;
@@ -22,12 +20,4 @@ internal static class Programs
     }
 
     public static ChildProcess Cli(params string[] arguments) => Start("src/K2Cluster.Cli", "k2", arguments);
-
-    /// <summary>A port that was free a moment ago.</summary>
-    public static int FreePort()
-    {
-        using Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        return ((IPEndPoint)socket.LocalEndPoint!).Port;
-    }
 }

@@ -38,7 +38,7 @@ public sealed class TelemetryTests
     [ServerFact("prometheus")]
     public async Task Every_query_of_the_dashboard_has_data_from_a_real_gateway_and_two_silos()
     {
-        int[] ports = [Programs.FreePort(), Programs.FreePort()];
+        int[] ports = [FreePort.Next(), FreePort.Next()];
         await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 2, siloOptions: i => ["--http", $"http://127.0.0.1:{ports[i]}"]);
         string configuration = (await File.ReadAllTextAsync(Repository.Path("deploy", "prometheus.yml")))
             .Replace("scrape_interval: 5s", "scrape_interval: 1s")

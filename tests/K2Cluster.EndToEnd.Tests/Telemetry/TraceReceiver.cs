@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 using System.Net;
 using System.Text;
 using Google.Protobuf;
-using K2Cluster.EndToEnd.Tests.Processes;
+using K2Cluster.Tests;
 
 namespace K2Cluster.EndToEnd.Tests.Telemetry;
 
@@ -14,7 +14,7 @@ internal sealed class TraceReceiver : IDisposable
 
     public TraceReceiver()
     {
-        Address = $"http://127.0.0.1:{Programs.FreePort()}";
+        Address = $"http://127.0.0.1:{FreePort.Next()}";
         _listener.Prefixes.Add(Address + "/");
         _listener.Start();
         _loop = ReceiveAsync();
