@@ -6,9 +6,15 @@ using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using K2Cluster.Benchmarks;
 
+if (args is ["step-profile", "--model", string model, .. string[] ofModel])
+{
+    StepProfile.Print(model, ofModel);
+    return;
+}
+
 if (args is ["step-profile", .. string[] scenarios])
 {
-    StepProfile.Print(scenarios);
+    StepProfile.Print(model: null, scenarios);
     return;
 }
 

@@ -14,15 +14,14 @@ using K2Cluster.Trunk.Steps;
 namespace K2Cluster.Benchmarks;
 
 /// <summary>
-/// Whole steps of a random model of the shape bench-4b, trunk and experts on the same threads: the best of several runs by
-/// phase, beside what reading the same weights takes in the same run.
+/// Whole steps of a model, trunk and experts on the same threads: the best of several runs by phase, beside what reading the same weights takes in the same run.
 /// </summary>
 internal sealed class StepProfile : IDisposable
 {
     private const int MaxRows = 512;
     private const int Pages = 1280;
 
-    private readonly SyntheticCheckpoint _model = new(SyntheticShape.Presets["bench-4b"] with { Context = 1 << 17 }, seed: 1);
+    private readonly ModelConfig _config;
     private readonly CpuCompute _compute = new(Environment.ProcessorCount, CpuPaths.Best);
     private readonly CpuExpertDevice _device;
     private readonly LocalExperts _experts;
@@ -31,42 +30,57 @@ internal sealed class StepProfile : IDisposable
     private readonly TrunkResult _result = new();
     private readonly long _trunkBytes;
 
-    private StepProfile()
+    private StepProfile(ModelConfig config, ITensorSource weights)
     {
-        using ITensorSource weights = _model.CreateSource();
-        _device = new CpuExpertDevice(_model.Config, new TensorCatalog(_model.Config), long.MaxValue, _compute);
-        LayerRange layers = new(0, _model.Config.LayerCount);
+        _config = config;
+        _device = new CpuExpertDevice(_config, new TensorCatalog(_config), long.MaxValue, _compute);
+        LayerRange layers = new(0, _config.LayerCount);
         long start = Stopwatch.GetTimestamp();
-        Parallel.For(0, _model.Config.LayerCount * _model.Config.RoutedExperts, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount }, i =>
+        Parallel.For(0, _config.LayerCount * _config.RoutedExperts, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount }, i =>
         {
-            (int layer, int expert) = (i / _model.Config.RoutedExperts, i % _model.Config.RoutedExperts);
-            if (_model.Config.IsMoeLayer(layer))
+            (int layer, int expert) = (i / _config.RoutedExperts, i % _config.RoutedExperts);
+            if (_config.IsMoeLayer(layer))
                 _device.Load(new ExpertKey(layer, expert), weights);
         });
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"experts: {_device.UsedBytes / 1e9 / Stopwatch.GetElapsedTime(start).TotalSeconds:F2} GB/s"));
-        _experts = new LocalExperts(_device, MaxRows, _model.Config.ExpertsPerToken);
+        _experts = new LocalExperts(_device, MaxRows, _config.ExpertsPerToken);
         start = Stopwatch.GetTimestamp();
         long read = 0;
         _trunk = CpuTrunk.Load(
-            _model.Config, weights, _compute, _experts, new TrunkOptions { MaxRows = MaxRows, KvMemoryBytes = Pages * CpuTrunk.KvPageBytes(_model.Config, layers) },
+            _config, weights, _compute, _experts, new TrunkOptions { MaxRows = MaxRows, KvMemoryBytes = Pages * CpuTrunk.KvPageBytes(_config, layers) },
             progress => read = progress.Bytes);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"trunk: {read / 1e9 / Stopwatch.GetElapsedTime(start).TotalSeconds:F2} GB/s"));
-        _trunkBytes = read - (2L * _model.Config.VocabularySize * _model.Config.HiddenSize);
+        _trunkBytes = read - (2L * _config.VocabularySize * _config.HiddenSize);
         FillKv();
     }
 
-    /// <param name="scenarios">Of "rows:context", as 1:64 or 512:0; rows at context 0 are one prompt, else each is a sequence.</param>
-    public static void Print(string[] scenarios)
+    /// <param name="model">The directory of a checkpoint; null for a random one of the shape bench-4b.</param>
+    /// <param name="scenarios">Of "rows:context", each row a sequence, or "rows@context", rows of one sequence: 1:64, 512@0.</param>
+    public static void Print(string? model, string[] scenarios)
     {
-        using StepProfile profile = new();
+        if (model is not null)
+        {
+            using ModelDirectory directory = ModelDirectory.Open(model);
+            Print(directory.Config, directory.Tensors, scenarios);
+            return;
+        }
+
+        SyntheticCheckpoint random = new(SyntheticShape.Presets["bench-4b"] with { Context = 1 << 17 }, seed: 1);
+        using ITensorSource weights = random.CreateSource();
+        Print(random.Config, weights, scenarios);
+    }
+
+    private static void Print(ModelConfig config, ITensorSource weights, string[] scenarios)
+    {
+        using StepProfile profile = new(config, weights);
         using ReadCeiling ceiling = new(1L << 29, Environment.ProcessorCount);
         StepPhase[] phases = Enum.GetValues<StepPhase>();
-        Console.WriteLine($"| rows:context | ms | tokens/s | GB/s | of the ceiling, GB/s | {string.Join(" | ", phases)} |");
+        Console.WriteLine($"| rows, context | ms | tokens/s | GB/s | of the ceiling, GB/s | {string.Join(" | ", phases)} |");
         Console.WriteLine($"|---|--:|--:|--:|--:|{string.Concat(phases.Select(_ => "--:|"))}");
-        foreach (string scenario in scenarios.Length > 0 ? scenarios : ["1:64", "1:4096", "16:64", "512:0"])
+        foreach (string scenario in scenarios.Length > 0 ? scenarios : ["1:64", "1:4096", "16:64", "512@0"])
         {
-            int[] parts = [.. scenario.Split(':').Select(part => int.Parse(part, CultureInfo.InvariantCulture))];
-            profile.PrintScenario(scenario, parts[0], parts[1], phases, ceiling);
+            int[] parts = [.. scenario.Split(':', '@').Select(part => int.Parse(part, CultureInfo.InvariantCulture))];
+            profile.PrintScenario(scenario, parts[0], parts[1], scenario.Contains('@') ? 1 : parts[0], phases, ceiling);
         }
     }
 
@@ -78,7 +92,7 @@ internal sealed class StepProfile : IDisposable
         _compute.Dispose();
     }
 
-    private void PrintScenario(string name, int rows, int context, StepPhase[] phases, ReadCeiling ceiling)
+    private void PrintScenario(string name, int rows, int context, int sequences, StepPhase[] phases, ReadCeiling ceiling)
     {
         StepTimes times = new();
         double best = double.MaxValue;
@@ -86,7 +100,7 @@ internal sealed class StepProfile : IDisposable
         long start = Stopwatch.GetTimestamp();
         for (int run = 0; run < 400 && (run < 3 || Stopwatch.GetElapsedTime(start).TotalSeconds < 5); run++)
         {
-            Fill(rows, context, seed: run % 16);
+            Fill(rows, context, sequences, seed: run % 16);
             _trunk.Times = run < 2 ? null : times;
             long before = Stopwatch.GetTimestamp();
             _trunk.Run(_batch, new LayerRange(0, _trunk.LayerCount), _result);
@@ -100,27 +114,25 @@ internal sealed class StepProfile : IDisposable
         }
 
         ceiling.Measure();
-        double rate = Bytes(rows, context) / 1e6 / best;
+        double rate = Bytes(rows, context, sequences) / 1e6 / best;
         string columns = string.Join(" | ", bestPhases.Select(ms => ms.ToString("F2", CultureInfo.InvariantCulture)));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"| {name} | {best:F2} | {rows * 1000 / best:F1} | {rate:F1} | {ceiling.BytesPerSecond / 1e9:F1} | {columns} |"));
     }
 
     /// <summary>Weights and KV that a step reads once: experts as if rows chose evenly.</summary>
-    private double Bytes(int rows, int context)
+    private double Bytes(int rows, int context, int sequences)
     {
-        int experts = _model.Config.RoutedExperts;
-        double distinct = experts * (1 - Math.Pow(1 - ((double)_model.Config.ExpertsPerToken / experts), rows));
-        int sequences = context == 0 ? 1 : rows;
+        int experts = _config.RoutedExperts;
+        double distinct = experts * (1 - Math.Pow(1 - ((double)_config.ExpertsPerToken / experts), rows));
         return _trunkBytes
-            + (distinct * _device.ExpertBytes * Enumerable.Range(0, _model.Config.LayerCount).Count(_model.Config.IsMoeLayer))
-            + ((double)sequences * context * CpuTrunk.KvPageBytes(_model.Config, new LayerRange(0, _trunk.LayerCount)) / ITrunk.PageTokens);
+            + (distinct * _device.ExpertBytes * Enumerable.Range(0, _config.LayerCount).Count(_config.IsMoeLayer))
+            + ((double)sequences * context * CpuTrunk.KvPageBytes(_config, new LayerRange(0, _trunk.LayerCount)) / ITrunk.PageTokens);
     }
 
-    private void Fill(int rows, int context, int seed)
+    private void Fill(int rows, int context, int sequences, int seed)
     {
         Random random = new(seed);
         _batch.Clear();
-        int sequences = context == 0 ? 1 : rows;
         int count = rows / sequences;
         int pages = (context + count + ITrunk.PageTokens - 1) / ITrunk.PageTokens;
         for (int sequence = 0; sequence < sequences; sequence++)
