@@ -168,35 +168,30 @@ public sealed class GenerationEngine : IEngine, IEngineCounts, IAsyncDisposable
             throw new InvalidOperationException($"The tokens of request '{sequence.Request.Id}' can be read once only.");
         // By the system's clock: it is the loop's thread that may be late. Time limits of days exceed a timer's range.
         TimeSpan limit = sequence.Request.TimeLimit + ReaderMargin;
-        using CancellationTokenSource late = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        late.CancelAfter(limit < LongestTimer ? limit : LongestTimer);
+        using Timer late = new(static state => ((Sequence)state!).Release(TimedOut((Sequence)state)), sequence, limit < LongestTimer ? limit : LongestTimer, Timeout.InfiniteTimeSpan);
+        // Both end the channel from outside: waiting with a token would allocate for each wait, that is for each token.
+        using CancellationTokenRegistration gone = cancellationToken.UnsafeRegister(
+            static (state, token) => ((Sequence)state!).Release(new OperationCanceledException(token)), sequence);
+        bool readToTheEnd = false;
         try
         {
-            while (await WaitToReadAsync(sequence, late.Token, cancellationToken).ConfigureAwait(false))
+            while (await sequence.Output.WaitToReadAsync(CancellationToken.None).ConfigureAwait(false))
             {
                 while (sequence.Output.TryRead(out GeneratedToken token))
                     yield return token;
             }
+
+            readToTheEnd = true;
         }
         finally
         {
-            // The reader went away, or all was read and this changes nothing.
-            if (!sequence.Output.Completion.IsCompleted)
+            if (!readToTheEnd)
                 Cancel(sequence);
         }
     }
 
-    private static async ValueTask<bool> WaitToReadAsync(Sequence sequence, CancellationToken late, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await sequence.Output.WaitToReadAsync(late).ConfigureAwait(false);
-        }
-        catch (OperationCanceledException) when (late.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
-        {
-            throw new GenerationException(GenerationFailure.TimedOut, $"Request '{sequence.Request.Id}' passed its time limit of {sequence.Request.TimeLimit.TotalSeconds:0.#} s; a step has held it up.");
-        }
-    }
+    private static GenerationException TimedOut(Sequence sequence) =>
+        new(GenerationFailure.TimedOut, $"Request '{sequence.Request.Id}' passed its time limit of {sequence.Request.TimeLimit.TotalSeconds:0.#} s; a step has held it up.");
 
     private void Cancel(Sequence sequence)
     {

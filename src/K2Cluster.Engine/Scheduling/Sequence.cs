@@ -9,7 +9,7 @@ namespace K2Cluster.Engine.Scheduling;
 
 /// <summary>
 /// A request on its way: its tokens, how many of them are in the KV pages, and the channel to its reader. Belongs to the
-/// engine's thread, but for its reader's side: <see cref="Cancel"/>, <see cref="TryTakeReader"/>, <see cref="Output"/>.
+/// engine's thread, but for its reader's side: <see cref="Cancel"/>, <see cref="Release"/>, <see cref="TryTakeReader"/>, <see cref="Output"/>.
 /// </summary>
 internal sealed class Sequence
 {
@@ -118,6 +118,9 @@ internal sealed class Sequence
 
     /// <summary>Any thread: asks for the end, which comes at the engine's next turn.</summary>
     public void Cancel() => _cancelled = true;
+
+    /// <summary>Any thread: lets the reader go with an error, before the engine has ended the sequence.</summary>
+    public void Release(Exception error) => _output.Writer.TryComplete(error);
 
     /// <summary>Appends a token and hands it to the reader; returns why it is the last, or null when it is not.</summary>
     public FinishReason? Append(int token, TokenLogprobs? logprobs = null)
