@@ -257,11 +257,29 @@ public sealed unsafe class CpuCompute : IDisposable
 
     private void Park(long done)
     {
-        // A run published before this increment is seen by the check below, one published after it sees the increment. A
-        // worker that turns back here leaves its count behind: the cost is one idle wake-up later.
+        // A run published before this increment is seen by the check below, one published after it sees the increment.
         Interlocked.Increment(ref _words.Parked);
-        if (!HasRun(done) && !_disposed)
-            _wake.Wait();
+        if ((HasRun(done) || _disposed) && TryTakeBackCount())
+            return;
+        _wake.Wait();
+    }
+
+    /// <summary>
+    /// Counts a worker that turns back no longer as parked. False when a run has counted on it: its wake-up is there or on
+    /// its way, and has to be taken, or it would keep a worker from parking later.
+    /// </summary>
+    private bool TryTakeBackCount()
+    {
+        int parked = Volatile.Read(ref _words.Parked);
+        while (parked > 0)
+        {
+            int seen = Interlocked.CompareExchange(ref _words.Parked, parked - 1, parked);
+            if (seen == parked)
+                return true;
+            parked = seen;
+        }
+
+        return false;
     }
 
     private bool HasRun(long done)

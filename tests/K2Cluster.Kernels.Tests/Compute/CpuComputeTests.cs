@@ -147,6 +147,23 @@ public sealed class CpuComputeTests
     }
 
     [Fact]
+    public void Workers_that_a_run_keeps_from_parking_are_not_counted_as_parked()
+    {
+        using CpuCompute compute = new(3, CpuPath.Portable);
+        int[] counts = new int[2];
+        for (int run = 0; run < 20_000; run++)
+        {
+            compute.Run(new Count(counts), 2);
+            // Gaps about as long as a worker spins, so that it is about to park when the next run comes.
+            for (int turn = 0; turn < 1500 + (run % 1000); turn++)
+                Thread.SpinWait(1);
+            Assert.InRange(compute.Parked, 0, 2);
+        }
+
+        Until(() => compute.Parked == 2);
+    }
+
+    [Fact]
     public void The_lanes_are_those_of_the_path()
     {
         foreach (CpuPath path in Samples.Paths)
