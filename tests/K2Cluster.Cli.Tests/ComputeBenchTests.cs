@@ -114,9 +114,17 @@ public sealed class ComputeBenchTests
         Assert.Equal(6, experts.Count);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Counting_does_not_change_how_the_trunk_cuts_its_steps(bool computesOnCollect) =>
+        Assert.Equal(computesOnCollect, new CountingExperts(new NoExperts { ComputesOnCollect = computesOnCollect }, 8).ComputesOnCollect);
+
     private sealed class NoExperts : IExperts
     {
         public int MaxInFlight => 2;
+
+        public bool ComputesOnCollect { get; init; }
 
         public ExpertTicket Submit(ExpertBatch batch) => new(batch, 1);
 

@@ -9,6 +9,8 @@ internal sealed class CountingExperts(IExperts inner, int experts) : IExperts
 
     public int MaxInFlight => inner.MaxInFlight;
 
+    public bool ComputesOnCollect => inner.ComputesOnCollect;
+
     public long Count { get; set; }
 
     public ExpertTicket Submit(ExpertBatch batch)
