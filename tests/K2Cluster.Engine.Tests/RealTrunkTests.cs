@@ -50,7 +50,7 @@ public sealed class RealTrunkTests
                 Assert.Equal(expected[i], actual[i]);
         }
 
-        Assert.Equal((cache, drafts > 0), (busy.Scheduler.CachedTokens > 0, busy.Scheduler.AcceptedTokens > 0));
+        Assert.Equal((cache, drafts > 0, pages < 64), (busy.Scheduler.CachedTokens > 0, busy.Scheduler.AcceptedTokens > 0, busy.Scheduler.Preemptions > 0));
     }
 
     [Theory]

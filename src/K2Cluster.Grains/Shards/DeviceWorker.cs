@@ -32,7 +32,7 @@ internal sealed class DeviceWorker : IDisposable
     /// <param name="name">The shard's, for the thread and for metrics.</param>
     /// <param name="device">The device; this worker alone calls its Forward, one call at a time.</param>
     /// <param name="capacity">How many frames may wait.</param>
-    /// <param name="onDone">Called on the worker's thread with (layer, expert) for each pair computed.</param>
+    /// <param name="onDone">Called with (layer, expert) for each pair computed, by one thread at a time.</param>
     public DeviceWorker(string name, IExpertDevice device, int capacity, Action<int, int> onDone)
     {
         (_name, _device, _capacity, _onDone) = (name, device, capacity, onDone);

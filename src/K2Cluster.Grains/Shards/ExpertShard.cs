@@ -152,7 +152,7 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
 
     Measurement<int> IShardCounts.ExpertsHeld() => new(_loader.HeldCount, new KeyValuePair<string, object?>("k2.shard", _name));
 
-    /// <summary>Only the worker's thread writes: no interlocked addition is needed.</summary>
+    /// <summary>Called by one thread at a time, as the device computes: no interlocked addition is needed.</summary>
     private void Count(int layer, int expert)
     {
         ref long tokens = ref _tokens[_grid.Index(layer, expert)];
