@@ -13,10 +13,12 @@ internal sealed class MadeUpDevice(int hiddenSize, long capacity, string kind = 
 
     public long ExpertBytes => 1;
 
+    public int LoadThreads { get; init; } = 1;
+
     /// <summary>Runs before each forward, on the worker's thread.</summary>
     public Action<ExpertWork> BeforeForward { get; set; } = _ => { };
 
-    /// <summary>Runs before each load, on the loading thread.</summary>
+    /// <summary>Runs before each load, on a loading thread.</summary>
     public Action<ExpertKey> BeforeLoad { get; set; } = _ => { };
 
     /// <summary>Runs before buffers are made, with (rows, pairs).</summary>

@@ -6,8 +6,9 @@ using K2Cluster.Kernels.Experts;
 namespace K2Cluster.Grains.Shards;
 
 /// <summary>
-/// Loads and drops the experts of a device on a thread of its own, so that serving never waits for it. What it is to hold may
-/// change at any time; what does not fit waits until something was dropped, what cannot be read until all else was loaded.
+/// Loads and drops the experts of a device on threads of its own, several experts at once where the device gains by it, so that
+/// serving never waits for it. What it is to hold may change at any time; what does not fit waits until something was dropped,
+/// what cannot be read until all else was loaded.
 /// </summary>
 internal sealed class ExpertLoader : IDisposable
 {
@@ -28,7 +29,10 @@ internal sealed class ExpertLoader : IDisposable
     /// <summary>Those of the missing that failed, in the order of their failures.</summary>
     private readonly List<int> _failed = [];
     private readonly Queue<int> _drop = new();
-    private readonly Thread _thread;
+
+    /// <summary>Those that a thread loads or drops at the moment: neither is held, both take memory.</summary>
+    private readonly HashSet<int> _busy = [];
+    private readonly Thread[] _threads;
     private readonly int _capacity;
     private string? _problem;
     private long _problemTime;
@@ -38,8 +42,12 @@ internal sealed class ExpertLoader : IDisposable
     {
         (_grid, _device, _source, _time, _onChange) = (grid, device, source, time, onChange);
         _capacity = (int)Math.Min(grid.Count, device.Description.WeightsBudget / device.ExpertBytes);
-        _thread = new Thread(Run) { Name = $"k2-load {name}", IsBackground = true };
-        _thread.Start();
+        _threads = new Thread[device.LoadThreads];
+        for (int i = 0; i < _threads.Length; i++)
+        {
+            _threads[i] = new Thread(Run) { Name = $"k2-load {name}", IsBackground = true };
+            _threads[i].Start();
+        }
     }
 
     /// <summary>Replaces what is to be held, and drops what may be dropped and is not to be held.</summary>
@@ -54,7 +62,7 @@ internal sealed class ExpertLoader : IDisposable
             _drop.Clear();
             foreach (int expert in drop.Except(load))
                 _drop.Enqueue(expert);
-            Monitor.Pulse(_gate);
+            Monitor.PulseAll(_gate);
         }
     }
 
@@ -74,19 +82,19 @@ internal sealed class ExpertLoader : IDisposable
         }
     }
 
-    /// <summary>Whether nothing loads any more; false when the expert at hand took longer than the disposal waits.</summary>
+    /// <summary>Whether nothing loads any more; false when an expert at hand took longer than the disposal waits.</summary>
     public bool HasStopped { get; private set; }
 
-    /// <summary>Ends the thread after the expert at hand.</summary>
+    /// <summary>Ends the threads after the experts at hand.</summary>
     public void Dispose()
     {
         lock (_gate)
         {
             _stopping = true;
-            Monitor.Pulse(_gate);
+            Monitor.PulseAll(_gate);
         }
 
-        HasStopped = _thread.Join(StopPatience);
+        HasStopped = Array.TrueForAll(_threads, static thread => thread.Join(StopPatience));
     }
 
     private void Run()
@@ -110,14 +118,13 @@ internal sealed class ExpertLoader : IDisposable
         {
             while (!_stopping)
             {
-                while (_drop.TryDequeue(out int dropped))
+                if (NextDrop() is { } dropped)
+                    return (dropped, false);
+                if (_missing.Count > 0 && _held.Count + _busy.Count < _capacity && Choose() is { } next)
                 {
-                    if (_held.Contains(dropped))
-                        return (dropped, false);
-                }
-
-                if (_missing.Count > 0 && _held.Count < _capacity && Choose() is { } next)
+                    _busy.Add(next);
                     return (next, true);
+                }
 
                 // With a problem there is a time to try again; otherwise somebody will pulse.
                 if (_problem is null)
@@ -130,12 +137,32 @@ internal sealed class ExpertLoader : IDisposable
         }
     }
 
+    /// <summary>Takes the next to drop from those that are held, so that nobody reports it meanwhile.</summary>
+    private int? NextDrop()
+    {
+        for (int left = _drop.Count; left > 0; left--)
+        {
+            int expert = _drop.Dequeue();
+            if (_busy.Contains(expert))
+                _drop.Enqueue(expert); // until its load has ended
+            else if (_held.Remove(expert) && _busy.Add(expert))
+                return expert;
+        }
+
+        return null;
+    }
+
     /// <summary>The next to load: one that has not failed, if there is one; else, after a time, the one whose failure is oldest.</summary>
     private int? Choose()
     {
-        if (_failed.Count < _missing.Count)
-            return _failed.Count == 0 ? _missing.Min : _missing.Except(_failed).First();
-        return CurrentProblem() is null ? _failed[0] : null;
+        foreach (int expert in _failed.Count == 0 ? _missing : _missing.Except(_failed))
+        {
+            if (!_busy.Contains(expert))
+                return expert;
+        }
+
+        int oldest = CurrentProblem() is null ? _failed.FindIndex(expert => !_busy.Contains(expert)) : -1;
+        return oldest < 0 ? null : _failed[oldest];
     }
 
     private void Load(int expert, ExpertKey key)
@@ -152,6 +179,8 @@ internal sealed class ExpertLoader : IDisposable
 
         lock (_gate)
         {
+            _busy.Remove(expert);
+            Monitor.PulseAll(_gate);
             bool failedBefore = _failed.Remove(expert);
             if (problem is not null)
             {
@@ -170,10 +199,12 @@ internal sealed class ExpertLoader : IDisposable
 
     private void Drop(int expert, ExpertKey key)
     {
-        // First no longer held, for whoever reports it meanwhile.
-        lock (_gate)
-            _held.Remove(expert);
         _device.Unload(key);
+        lock (_gate)
+        {
+            _busy.Remove(expert);
+            Monitor.PulseAll(_gate);
+        }
     }
 
     private string? CurrentProblem() => _problem is not null && _time.GetElapsedTime(_problemTime) < RetryInterval ? _problem : null;

@@ -45,7 +45,7 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
         _counts = K2Telemetry.Observe(this);
     }
 
-    /// <summary>What it holds has changed. Raised on the loading thread.</summary>
+    /// <summary>What it holds has changed. Raised on a loading thread.</summary>
     public event Action? Changed;
 
     public PlannedShard Identity { get; }

@@ -14,6 +14,9 @@ public interface IExpertDevice : IDisposable
     /// <summary>Bytes of device memory that one routed expert takes in this device's layout.</summary>
     long ExpertBytes { get; }
 
+    /// <summary>Experts that are best loaded at the same time, at least 1.</summary>
+    int LoadThreads => 1;
+
     /// <summary>Reads an expert and makes it ready. Does nothing when it is held already.</summary>
     /// <exception cref="CheckpointException">A tensor of the expert is missing or wrong.</exception>
     /// <exception cref="InsufficientMemoryException">The weights budget is spent.</exception>

@@ -43,6 +43,51 @@ public sealed class ExpertShardTests : IDisposable
     }
 
     [Fact]
+    public async Task Several_experts_are_loaded_at_once_and_never_more_than_fit()
+    {
+        using Barrier together = new(3);
+        MadeUpDevice device = new(Batches.HiddenSize, capacity: 6) { LoadThreads = 3, BeforeLoad = _ => Assert.True(together.SignalAndWait(TimeSpan.FromSeconds(60))) };
+        using ExpertShard shard = new(_shard.Identity, Grid, device, _source, TimeProvider.System);
+
+        // Each load waits for two others.
+        shard.Assign(new ShardAssignment(new Epoch(1, 1), [0, 1, 2, 3, 4, 5], []));
+        await Eventually.TrueAsync(() => shard.Report.Loading == 0, "all loaded");
+        shard.Assign(new ShardAssignment(new Epoch(1, 2), [0, 1, 2, 5, 6, 7], [3, 4]));
+        together.RemoveParticipant();
+        await Eventually.TrueAsync(() => shard.Report.Loading == 0, "two loaded in place of two");
+
+        Assert.Equal([0, 1, 2, 5, 6, 7], shard.Report.Held.ToArray());
+        Assert.Null(shard.Report.Problem);
+    }
+
+    [Fact]
+    public async Task What_may_be_dropped_while_it_is_loaded_is_dropped_after_that()
+    {
+        using ManualResetEventSlim entered = new();
+        using ManualResetEventSlim proceed = new();
+        MadeUpDevice device = new(Batches.HiddenSize, capacity: 6) { LoadThreads = 2 };
+        device.BeforeLoad = key =>
+        {
+            if (key != new ExpertKey(1, 0))
+                return;
+            entered.Set();
+            Assert.True(proceed.Wait(TimeSpan.FromSeconds(60)));
+        };
+        using ExpertShard shard = new(_shard.Identity, Grid, device, _source, TimeProvider.System);
+        int changes = 0;
+        shard.Changed += () => Interlocked.Increment(ref changes);
+        shard.Assign(new ShardAssignment(new Epoch(1, 1), [0], []));
+        Assert.True(entered.Wait(TimeSpan.FromSeconds(60)));
+        shard.Assign(new ShardAssignment(new Epoch(1, 2), [1], [0]));
+        await Eventually.TrueAsync(() => shard.Report.Held.Contains(1), "the other thread loads");
+
+        proceed.Set();
+        await Eventually.TrueAsync(() => Volatile.Read(ref changes) == 3, "two loads and a drop");
+        Assert.False(device.Holds(new(1, 0)));
+        Assert.Equal([1], shard.Report.Held.ToArray());
+    }
+
+    [Fact]
     public async Task Drops_only_what_it_may_and_ignores_an_older_assignment()
     {
         await LoadAsync(0, 1, 5);
