@@ -159,6 +159,7 @@ public sealed class BenchTests
         await new Bench(http, Options with { InputLength = 20, RequestRate = 10_000 }).RunAsync(() => { }, default);
 
         Assert.All(gateway.Bodies, body => Assert.Equal(20, body["prompt"]!.AsArray().Count));
+        Assert.All(gateway.Bodies, body => Assert.True((bool?)body["return_token_ids"]));
         Assert.Equal(7, gateway.Bodies.Select(body => body["prompt"]!.ToJsonString()).Distinct().Count());
     }
 

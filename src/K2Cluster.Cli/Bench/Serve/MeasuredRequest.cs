@@ -42,6 +42,8 @@ internal sealed record MeasuredRequest(TimeSpan Sent, IReadOnlyList<TimeSpan> Pi
             ["stream"] = true,
             ["stream_options"] = new JsonObject { ["include_usage"] = true },
         };
+        if (prompt is JsonArray)
+            body["return_token_ids"] = true; // a model without a tokenizer, as k2 synth makes, gives nothing else
         using HttpRequestMessage request = new(HttpMethod.Post, "/v1/completions") { Content = new StringContent(body.ToJsonString(), Encoding.UTF8, "application/json") };
         request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("text/event-stream"));
 
