@@ -33,26 +33,23 @@ internal static class CommandOptions
         return option;
     }
 
-    /// <summary>Whole numbers from 1 up, with commas between them.</summary>
-    public static Option<int[]> Counts(string name, string description, string fallback, int max)
+    /// <summary>Whole numbers from 1 up, with commas between them, for <see cref="CountsOf"/>: help prints an array's default with bars.</summary>
+    public static Option<string> Counts(string name, string description, string fallback, int max)
     {
         const int Most = 32;
-        return new Option<int[]>(name)
+        Option<string> option = new(name) { Description = description, HelpName = "N,N,…", DefaultValueFactory = _ => fallback };
+        option.Validators.Add(result =>
         {
-            Description = description,
-            HelpName = "N,N,…",
-            DefaultValueFactory = _ => [.. fallback.Split(',').Select(text => int.Parse(text, CultureInfo.InvariantCulture))],
-            CustomParser = result =>
-            {
-                string[] texts = result.Tokens[0].Value.Split(',');
-                int[] counts = [.. texts.Select(text => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int count) && count <= max ? count : 0)];
-                if (counts.Length <= Most && !counts.Contains(0))
-                    return counts;
-                result.AddError($"{name} {TerminalText.Of(result.Tokens[0].Value)}: at most {Most} whole numbers from 1 to {max} are expected, as in {fallback}.");
-                return null;
-            },
-        };
+            if (result.Tokens is not [{ Value: var text }])
+                return;
+            string[] counts = text.Split(',');
+            if (counts.Length > Most || !counts.All(count => int.TryParse(count, NumberStyles.None, CultureInfo.InvariantCulture, out int value) && value >= 1 && value <= max))
+                result.AddError($"{name} {TerminalText.Of(text)}: at most {Most} whole numbers from 1 to {max} are expected, as in {fallback}.");
+        });
+        return option;
     }
+
+    public static int[] CountsOf(string text) => [.. text.Split(',').Select(count => int.Parse(count, CultureInfo.InvariantCulture))];
 
     /// <summary>int16 or int8, for <see cref="ActivationsOf"/>.</summary>
     public static Option<string> Activations()

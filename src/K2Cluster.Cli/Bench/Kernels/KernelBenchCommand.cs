@@ -12,7 +12,7 @@ internal static class KernelBenchCommand
     {
         ShapeOptions shape = new();
         Option<int> threads = CommandOptions.Count("--threads", "Threads that compute.", Environment.ProcessorCount, 4096);
-        Option<int[]> rows = CommandOptions.Counts("--rows", "Rows that share a reading of the weights.", "1,2,4,8,16,64", 4096);
+        Option<string> rows = CommandOptions.Counts("--rows", "Rows that share a reading of the weights.", "1,2,4,8,16,64", 4096);
         Option<int> rounds = CommandOptions.Count("--rounds", "How often everything is measured, in turn; the median counts.", 5, 1000);
         Option<int?> megabytes = CommandOptions.Number("--megabytes", "Of weights that each kernel goes round, and of the read ceiling; four times the last-level cache unless given.", 1, 1 << 20);
         Option<string> activations = CommandOptions.Activations();
@@ -23,7 +23,7 @@ internal static class KernelBenchCommand
             command.Add(option);
         command.SetAction(async (parsed, _) => await RunAsync(
             shape.Read(parsed),
-            new KernelBenchOptions(shape.NameOf(parsed), parsed.GetValue(threads), parsed.GetValue(rows)!, parsed.GetValue(rounds), parsed.GetValue(megabytes) ?? 0, parsed.GetValue(activations)!),
+            new KernelBenchOptions(shape.NameOf(parsed), parsed.GetValue(threads), CommandOptions.CountsOf(parsed.GetValue(rows)!), parsed.GetValue(rounds), parsed.GetValue(megabytes) ?? 0, parsed.GetValue(activations)!),
             parsed.GetValue(json),
             console));
         return command;

@@ -14,9 +14,9 @@ internal static class ModelBenchCommand
     {
         Option<string> model = new("--model") { Description = "The checkpoint's directory.", DefaultValueFactory = _ => Default, HelpName = "DIR" };
         Option<int> threads = CommandOptions.Count("--threads", "Threads that compute.", Environment.ProcessorCount, 4096);
-        Option<int[]> prefill = CommandOptions.Counts("--prefill", "Lengths of prompts.", "64,512", 1 << 20);
+        Option<string> prefill = CommandOptions.Counts("--prefill", "Lengths of prompts.", "64,512", 1 << 20);
         Option<int> chunk = CommandOptions.Count("--chunk", "Tokens of a prompt in one step.", 512, 8192);
-        Option<int[]> batches = CommandOptions.Counts("--batch", "Sequences that decode together.", "1,2,4,8,16", 4096);
+        Option<string> batches = CommandOptions.Counts("--batch", "Sequences that decode together.", "1,2,4,8,16", 4096);
         Option<int> context = CommandOptions.Count("--context", "Tokens that each of them has already.", 64, 1 << 20);
         Option<int> steps = CommandOptions.Count("--steps", "Decode steps of a round.", 32, 1 << 20);
         Option<int> rounds = CommandOptions.Count("--rounds", "How often everything is measured, in turn; the median counts.", 3, 1000);
@@ -29,7 +29,7 @@ internal static class ModelBenchCommand
         };
         command.SetAction(async (parsed, _) => await RunAsync(
             new ModelBenchOptions(
-                parsed.GetValue(model)!, parsed.GetValue(threads), parsed.GetValue(prefill)!, parsed.GetValue(chunk), parsed.GetValue(batches)!,
+                parsed.GetValue(model)!, parsed.GetValue(threads), CommandOptions.CountsOf(parsed.GetValue(prefill)!), parsed.GetValue(chunk), CommandOptions.CountsOf(parsed.GetValue(batches)!),
                 parsed.GetValue(context), parsed.GetValue(steps), parsed.GetValue(rounds), parsed.GetValue(seed), parsed.GetValue(activations)!),
             parsed.GetValue(json),
             console));
