@@ -50,9 +50,13 @@ internal sealed partial class PlanWatcher(PlanBoard board, ClusterOptions option
 
     private void Publish(PlacementPlan plan)
     {
+        PlacementPlan? before = board.Current;
         board.Publish(plan);
         board.SetGone(Gone(membership.CurrentSnapshot));
-        LogPlan(log, plan.Epoch, plan.Shards.Length, plan.Incomplete ?? "complete");
+
+        // While experts are loaded there are several plans a second.
+        bool isNews = before is null || (before.Shards.Length, before.Incomplete is null, before.IsFilling) != (plan.Shards.Length, plan.Incomplete is null, plan.IsFilling);
+        LogPlan(log, isNews ? LogLevel.Information : LogLevel.Debug, plan.Epoch, plan.Shards.Length, plan.Incomplete ?? "complete");
     }
 
     private string Explain() =>
@@ -91,8 +95,8 @@ internal sealed partial class PlanWatcher(PlanBoard board, ClusterOptions option
             : $"every silo with shards is gone ({string.Join(", ", plan.Shards.Select(shard => shard.Id.Silo).Distinct().Take(3))}): start one";
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Placement plan {Epoch}: {Shards} shards, {State}")]
-    private static partial void LogPlan(ILogger logger, Epoch epoch, int shards, string state);
+    [LoggerMessage(Message = "Placement plan {Epoch}: {Shards} shards, {State}")]
+    private static partial void LogPlan(ILogger logger, LogLevel level, Epoch epoch, int shards, string state);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "Asking for the placement plan failed: {Reason}")]
     private static partial void LogPollFailed(ILogger logger, string reason);
