@@ -109,14 +109,7 @@ internal sealed partial class ModelService(ModelDirectory model, CpuCompute comp
         if (options.KvMemory < pageBytes)
             throw new K2FailureException($"--kv-memory is {options.KvMemory:N0} bytes; a page of {ITrunk.PageTokens} tokens takes {pageBytes:N0} with this model, and a request needs one at least. Give it more.");
         Task<K2Tokenizer?> tokenizer = Task.Run(LoadTokenizer);
-        CpuTrunk trunk = CpuTrunk.Load(
-            model.Config,
-            model.Tensors,
-            compute,
-            experts,
-            new TrunkOptions { KvMemoryBytes = options.KvMemory, MaxRows = options.StepTokens },
-            progress => _progress = $"loading the trunk, {progress.Layers} of {progress.TotalLayers} layers",
-            _ending.Token);
+        CpuTrunk trunk = LoadTrunk();
         try
         {
             return (trunk, tokenizer.GetAwaiter().GetResult());
@@ -125,6 +118,25 @@ internal sealed partial class ModelService(ModelDirectory model, CpuCompute comp
         {
             trunk.Dispose();
             throw;
+        }
+    }
+
+    private CpuTrunk LoadTrunk()
+    {
+        try
+        {
+            return CpuTrunk.Load(
+                model.Config,
+                model.Tensors,
+                compute,
+                experts,
+                new TrunkOptions { KvMemoryBytes = options.KvMemory, MaxRows = options.StepTokens },
+                progress => _progress = $"loading the trunk, {progress.Layers} of {progress.TotalLayers} layers",
+                _ending.Token);
+        }
+        catch (OutOfMemoryException exception)
+        {
+            throw new K2FailureException($"This machine has no memory for the model's trunk beside a --kv-memory of {options.KvMemory:N0} bytes. Give less --kv-memory, or a machine with more; k2 inspect says what the trunk takes.", exception);
         }
     }
 
@@ -149,6 +161,8 @@ internal sealed partial class ModelService(ModelDirectory model, CpuCompute comp
     {
         if (tokenizer is not null && !ChatFamily.IsKnown(model.Config))
             LogForeignChat(log, options.Name);
+        if (engine.MaxContext < model.Config.MaxPositions)
+            LogShortContext(log, engine.MaxContext, model.Config.MaxPositions);
         GenerationConfig generation = model.Generation;
         return new ServedModel(options.Name, engine, tokenizer, time.GetUtcNow())
         {
@@ -160,4 +174,7 @@ internal sealed partial class ModelService(ModelDirectory model, CpuCompute comp
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Conversations are rendered with Kimi K2 Thinking's template, which is not that of {Model}'s family: its chat answers may be worse than they could be. Raw completions are not affected.")]
     private static partial void LogForeignChat(ILogger logger, string model);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "--kv-memory holds {Tokens} tokens, fewer than the model's context of {Context}: longer requests are refused.")]
+    private static partial void LogShortContext(ILogger logger, int tokens, int context);
 }

@@ -5,7 +5,7 @@ namespace K2Cluster.Hosting;
 /// <summary>Sizes as operators write them: "20GiB", "512 MiB", "1.5TB".</summary>
 internal static class ByteSize
 {
-    public const string Allowed = "a number with B, KiB, MiB, GiB, TiB (powers of 1024) or KB, MB, GB, TB (powers of 1000), such as 20GiB";
+    public const string Allowed = "a number above 0 with B, KiB, MiB, GiB, TiB (powers of 1024) or KB, MB, GB, TB (powers of 1000), such as 20GiB";
 
     private static readonly (string Unit, long Bytes)[] Units =
     [
