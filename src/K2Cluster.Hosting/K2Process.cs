@@ -44,11 +44,13 @@ internal sealed partial class K2Process : IDisposable
         new("Logging:LogLevel:Microsoft.Extensions.Hosting.Internal.Host", "None"),
 
         // Orleans says of a failed start what the cause says, three times more; of a workstation's collector that it should be a
-        // server's; of its retries each one; and its watchdog's first look counts from the machine's start.
+        // server's; of its retries each one; of a silo that died each call that was under way, which its caller is told and logs
+        // once; and its watchdog's first look counts from the machine's start.
         new("Logging:LogLevel:Orleans.Runtime.Silo", "None"),
         new("Logging:LogLevel:Orleans.Runtime.SiloLifecycleSubject", "None"),
         new("Logging:LogLevel:Polly", "None"),
         new("Logging:LogLevel:Orleans.Runtime.Watchdog", "Error"),
+        new("Logging:LogLevel:Orleans.Messaging", "Critical"),
         new("Logging:LogLevel:K2Cluster", "Information"),
     ];
 
