@@ -77,7 +77,7 @@ internal sealed class Admission(ServedModel model)
     }
 
     private RequestException TooLong(string parameter, string asked) => RequestException.Invalid(
-        parameter, $"This model's maximum context length is {Model.Engine.MaxContext} tokens, but the request has {asked}.", "context_length_exceeded");
+        parameter, $"The maximum context length here is {Model.Engine.MaxContext} tokens, but the request has {asked}.", "context_length_exceeded");
 
     private GenerationJob Job(string id, ReadOnlyMemory<int> prompt, string parameter, AnswerKind kind, GenerationSettings settings, int choice = 0)
     {

@@ -53,9 +53,12 @@ internal sealed class JobRunner(ServedModel model)
     }
 
     /// <summary>Runs several jobs together; their steps come with the job's index, in order for each.</summary>
-    /// <exception cref="RequestException">One of them failed; the others are then cancelled.</exception>
+    /// <exception cref="RequestException">There are more than the engine ever takes; or one of them failed, and the others are then cancelled.</exception>
     public async IAsyncEnumerable<(int Index, JobStep Step)> RunAsync(IReadOnlyList<GenerationJob> jobs, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
+        // Waiting would not help: it would not be told to try again.
+        if (jobs.Count > model.Engine.MaxRequests)
+            throw RequestException.Invalid("n", $"{jobs.Count} answers are asked for at once; this gateway takes {model.Engine.MaxRequests} at a time, as its operator set it (--max-running, --max-waiting).");
         if (jobs.Count == 1)
         {
             await foreach (JobStep step in RunAsync(jobs[0], cancellationToken))
@@ -132,7 +135,7 @@ internal sealed class JobRunner(ServedModel model)
         OperationCanceledException or RequestException => null,
         EngineBusyException busy => new RequestException(RequestFault.Busy, busy.Message, code: "queue_full") { RetryAfter = busy.RetryAfter },
         GenerationException { Failure: GenerationFailure.TimedOut } =>
-            new RequestException(RequestFault.TimedOut, $"Request '{request.Id}' passed its time limit of {request.TimeLimit.TotalSeconds:0.###} s.", code: "timeout", cause: error),
+            new RequestException(RequestFault.TimedOut, $"Request '{request.Id}' passed its time limit of {request.TimeLimit.TotalSeconds:0.######} s.", code: "timeout", cause: error),
         GenerationException { Failure: GenerationFailure.Stopped } =>
             new RequestException(RequestFault.NotReady, $"Request '{request.Id}' was ended: this gateway is stopping.", code: "stopping", cause: error),
         GenerationException =>

@@ -44,6 +44,9 @@ public sealed class GenerationEngine : IEngine, IEngineCounts, IAsyncDisposable
     private TimeSpan? _stopAt;
     private int _waiting;
 
+    /// <summary>How many more would run at once if they came: none where others wait already, for what they lack.</summary>
+    private int _places;
+
     /// <param name="trunk">Used by the engine's thread alone from now on.</param>
     /// <param name="options">Null for the defaults.</param>
     /// <param name="time">Null for the system's.</param>
@@ -58,6 +61,7 @@ public sealed class GenerationEngine : IEngine, IEngineCounts, IAsyncDisposable
         _time = time ?? TimeProvider.System;
         _start = _time.GetTimestamp();
         _layers = new LayerRange(0, trunk.LayerCount);
+        _places = _options.MaxRunning;
         Pages = new KvPages(trunk.PageCount, _options.PrefixCache);
         _limits = new RequestLimits(trunk, _options);
         _scheduler = new Scheduler(Pages, new Sampler(trunk.VocabularySize), _options);
@@ -70,6 +74,9 @@ public sealed class GenerationEngine : IEngine, IEngineCounts, IAsyncDisposable
 
     /// <inheritdoc/>
     public int MaxContext => _limits.MaxContext;
+
+    /// <inheritdoc/>
+    public int MaxRequests => _options.MaxRunning + _options.MaxWaiting;
 
     /// <inheritdoc/>
     public int VocabularySize => _trunk.VocabularySize;
@@ -90,6 +97,8 @@ public sealed class GenerationEngine : IEngine, IEngineCounts, IAsyncDisposable
     internal KvPages Pages { get; }
 
     internal Scheduler Scheduler => _scheduler;
+
+    internal int Places => Volatile.Read(ref _places);
 
     private TimeSpan Now => _time.GetElapsedTime(_start);
 
@@ -149,7 +158,7 @@ public sealed class GenerationEngine : IEngine, IEngineCounts, IAsyncDisposable
         {
             if (_closed)
                 throw new GenerationException(GenerationFailure.Stopped, $"Request '{sequence.Request.Id}' was refused: the engine is stopping.");
-            int tooMany = _waiting + _arrivals.Count - _options.MaxWaiting + 1;
+            int tooMany = _waiting + _arrivals.Count - _places - _options.MaxWaiting + 1;
             if (tooMany > 0)
             {
                 // More than one where preempted requests came back to the queue: they go first.
@@ -246,14 +255,28 @@ public sealed class GenerationEngine : IEngine, IEngineCounts, IAsyncDisposable
         }
 
         _scheduler.Admit();
-        Volatile.Write(ref _waiting, _scheduler.Waiting);
+        TellQueue();
         bool scheduled = _scheduler.Schedule(_batch, now);
         if (scheduled)
+        {
             Step();
+            TellQueue();
+        }
+
         _rate.Add(_scheduler.Ended - ended, Now);
         if (!scheduled)
             Park(_scheduler.NextEvent(now), stopAt);
         return true;
+    }
+
+    /// <summary>Tells those who submit how much room there is.</summary>
+    private void TellQueue()
+    {
+        lock (_gate)
+        {
+            _waiting = _scheduler.Waiting;
+            _places = _waiting > 0 ? 0 : _options.MaxRunning - _scheduler.Running;
+        }
     }
 
     private TimeSpan? TakeNews()

@@ -6,6 +6,9 @@ public interface IEngine
     /// <summary>Most tokens of prompt and completion together that a request may have here.</summary>
     int MaxContext { get; }
 
+    /// <summary>Most requests that it takes at a time, those that wait included; more at once are refused however idle it is.</summary>
+    int MaxRequests { get; }
+
     int VocabularySize { get; }
 
     /// <summary>

@@ -130,6 +130,20 @@ public sealed class GenerationEngineTests
     }
 
     [Fact]
+    public async Task An_idle_engine_takes_at_once_what_can_run_beside_what_may_wait()
+    {
+        FakeTrunk trunk = new();
+        await using GenerationEngine engine = new(trunk, new EngineOptions { MaxWaiting = 2, MaxRunning = 3 });
+        Assert.Equal(5, engine.MaxRequests);
+        for (int round = 0; round < 20; round++)
+        {
+            Task<List<GeneratedToken>>[] answers = [.. Enumerable.Range(0, engine.MaxRequests).Select(i => engine.Collect(Requests.Make(i, 5, 3)))];
+            Assert.All(await Task.WhenAll(answers), answer => Assert.Equal(3, answer.Count));
+            Assert.True(SpinWait.SpinUntil(() => engine.Places == 3, Requests.Patience));
+        }
+    }
+
+    [Fact]
     public async Task Cancelling_ends_running_and_waiting_requests_and_frees_their_pages()
     {
         using ManualResetEventSlim gate = new();

@@ -18,6 +18,16 @@ public sealed class ChoiceTests
 
     private static MadeUpEngine Engine => new() { Script = request => Tokens.Of(Answers[request.Choice % Answers.Length] + "<|im_end|>") };
 
+    [Fact]
+    public async Task More_answers_than_the_engine_ever_takes_are_refused_for_good()
+    {
+        await using GatewayHost host = await GatewayHost.StartAsync(new MadeUpEngine { MaxRequests = 3, Script = _ => Tokens.Of("x<|im_end|>") });
+        Assert.Equal(HttpStatusCode.OK, (await host.PostAsync(Completions, """{"prompt":"Hi","n":3}""")).Status);
+        (HttpStatusCode status, JsonElement body) = await host.PostAsync(Completions, """{"prompt":"Hi","n":4}""");
+        Assert.Equal(HttpStatusCode.BadRequest, status);
+        Assert.StartsWith("4 answers are asked for at once; this gateway takes 3 at a time", body.GetProperty("error").GetProperty("message").GetString());
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData(",\"stop\":\"stop\"")]

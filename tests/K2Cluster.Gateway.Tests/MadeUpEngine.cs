@@ -12,6 +12,8 @@ internal sealed class MadeUpEngine : IEngine
 
     public int MaxContext { get; init; } = 4096;
 
+    public int MaxRequests { get; init; } = 1280;
+
     public int VocabularySize { get; init; } = 2048;
 
     /// <summary>The tokens of a request; by default of its seed alone. Cut to MaxTokens and at stop tokens.</summary>
