@@ -67,6 +67,32 @@ public sealed class ComputeBenchTests
         Assert.Contains(mention, error);
     }
 
+    [Theory]
+    [InlineData("model", "--model", "/nonexistent")]
+    [InlineData("kernels", "--megabytes", "1000000")]
+    [InlineData("serve", "--url", "http://127.0.0.1:1")]
+    public async Task A_result_that_cannot_be_written_is_said_before_anything_is_measured(string bench, string option, string refusedLater)
+    {
+        using TemporaryDirectory directory = new();
+        string missing = Path.Combine(directory.Path, "none", "result.json");
+        string kept = Path.Combine(directory.Path, "kept.json");
+        string fresh = Path.Combine(directory.Path, "fresh.json");
+        File.WriteAllText(kept, "an earlier result");
+
+        (int code, _, string error) = await ToolRun.RunAsync("bench", bench, option, refusedLater, "--json", missing);
+        Assert.Equal(1, code);
+        Assert.StartsWith($"{missing}: cannot be written", error);
+
+        foreach (string file in new[] { kept, fresh })
+        {
+            (_, _, string later) = await ToolRun.RunAsync("bench", bench, option, refusedLater, "--json", file);
+            Assert.DoesNotContain("cannot be written", later);
+        }
+
+        Assert.Equal("an earlier result", File.ReadAllText(kept));
+        Assert.False(File.Exists(fresh));
+    }
+
     [Fact]
     public async Task More_sequences_than_memory_has_room_for_are_said()
     {

@@ -74,6 +74,7 @@ internal static class BenchCommand
 
     private static async Task<int> RunAsync(BenchOptions options, string? file, IAnsiConsole console)
     {
+        ResultFile.Check(file);
         using SocketsHttpHandler handler = new() { MaxConnectionsPerServer = options.Concurrency, ConnectTimeout = TimeSpan.FromSeconds(10) };
         using HttpClient http = new(handler) { BaseAddress = options.Url, MaxResponseContentBufferSize = 1 << 20 };
         using Interrupt interrupt = new();
@@ -97,7 +98,7 @@ internal static class BenchCommand
         }
 
         console.Write(new Spectre.Console.Text(BenchSummary.Of(report!)));
-        await ResultFile.WriteAsync(file, report!, BenchReportJson.Default.BenchReport);
+        ResultFile.Write(file, report!, BenchReportJson.Default.BenchReport);
         return report!.Failed == 0 ? 0 : throw new CommandException($"{report.Failed} of {report.Requests} requests failed; the first: {bench.FirstFailure}");
     }
 }

@@ -31,6 +31,7 @@ internal static class KernelBenchCommand
 
     private static async Task<int> RunAsync(SyntheticShape shape, KernelBenchOptions options, string? file, IAnsiConsole console)
     {
+        ResultFile.Check(file);
         MachineFacts machine = MachineFacts.Read();
         using Interrupt interrupt = new();
         KernelReport? report = null;
@@ -44,7 +45,7 @@ internal static class KernelBenchCommand
         }
 
         Print(report!, console);
-        await ResultFile.WriteAsync(file, report!, KernelReportJson.Default.KernelReport);
+        ResultFile.Write(file, report!, KernelReportJson.Default.KernelReport);
         return report!.IsVoid ? throw new CommandException("VOID: something was faster than memory can be read. Give more --megabytes, or an idle machine.") : 0;
     }
 

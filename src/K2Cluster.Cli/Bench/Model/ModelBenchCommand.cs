@@ -38,6 +38,7 @@ internal static class ModelBenchCommand
 
     private static async Task<int> RunAsync(ModelBenchOptions options, string? file, IAnsiConsole console)
     {
+        ResultFile.Check(file);
         MachineFacts machine = MachineFacts.Read();
         using Interrupt interrupt = new();
         ModelReport? report = null;
@@ -51,7 +52,7 @@ internal static class ModelBenchCommand
         }
 
         Print(report!, console);
-        await ResultFile.WriteAsync(file, report!, ModelReportJson.Default.ModelReport);
+        ResultFile.Write(file, report!, ModelReportJson.Default.ModelReport);
         return report!.IsVoid ? throw new CommandException("VOID: something was faster than memory can be read. Give larger caches more to read, or an idle machine.") : 0;
     }
 
