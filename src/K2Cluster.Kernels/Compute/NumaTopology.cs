@@ -23,7 +23,10 @@ public sealed record NumaTopology(IReadOnlyList<NumaNode> Nodes, string? Problem
     {
         try
         {
-            return new NumaTopology(ReadNodes(directory, allowed), null);
+            List<NumaNode> nodes = ReadNodes(directory, allowed);
+            // A system may have no list. Who names another directory means one.
+            bool missing = nodes.Count == 0 && directory != SystemDirectory;
+            return new NumaTopology(nodes, missing ? $"{directory}: lists no node with memory and with CPUs that this process may use." : null);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or FormatException)
         {

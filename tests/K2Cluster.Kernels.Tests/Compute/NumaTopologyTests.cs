@@ -56,13 +56,24 @@ public sealed class NumaTopologyTests
     }
 
     [Fact]
-    public void A_system_without_a_list_has_no_nodes_and_no_problem()
+    public void The_system_may_have_no_list()
     {
-        using TemporaryDirectory directory = new();
-
-        Assert.Equal((0, null), (NumaTopology.Read(directory.Path, null).Nodes.Count, NumaTopology.Read(directory.Path, null).Problem));
-        Assert.Null(NumaTopology.Read(Path.Combine(directory.Path, "none"), null).Problem);
         Assert.Null(NumaTopology.Read(NumaTopology.SystemDirectory, CpuAffinity.Allowed()).Problem);
+        Assert.Null(NumaTopology.Read(NumaTopology.SystemDirectory, []).Problem);
+    }
+
+    [Fact]
+    public void A_directory_that_was_named_and_lists_no_node_to_use_is_a_problem_in_words()
+    {
+        using TemporaryDirectory empty = new();
+        using TemporaryDirectory foreign = Host(("0", "16\n", 100), ("1", "17\n", 100));
+
+        foreach (string directory in new[] { empty.Path, Path.Combine(empty.Path, "none"), foreign.Path })
+        {
+            NumaTopology topology = NumaTopology.Read(directory, Sixteen);
+            Assert.Empty(topology.Nodes);
+            Assert.Contains(directory, topology.Problem);
+        }
     }
 
     [Theory]
