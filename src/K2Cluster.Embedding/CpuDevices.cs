@@ -20,8 +20,7 @@ internal static partial class CpuDevices
     public static IReadOnlyList<IExpertDevice> Create(ModelDirectory model, K2Options options, CpuCompute shared, ILogger log)
     {
         NumaTopology topology = options.NumaDirectory is { } directory ? NumaTopology.Read(directory, CpuAffinity.Allowed()) : new NumaTopology([], null);
-        bool isOwnList = options.NumaDirectory is not (null or NumaTopology.SystemDirectory);
-        if ((topology.Problem ?? (isOwnList && topology.Nodes.Count == 0 ? $"{options.NumaDirectory} lists none that has memory and CPUs of this process." : null)) is { } problem)
+        if (topology.Problem is { } problem)
             LogUnusable(log, problem);
         if (options.CpuActivations == CpuActivations.Bits8)
             LogInt8(model, log);

@@ -55,12 +55,14 @@ public sealed class ProcessTests
         Assert.Contains("--insecure", process.Errors);
     }
 
-    [Fact]
-    public async Task A_KV_memory_that_holds_no_page_ends_with_1_and_says_what_one_takes()
+    [Theory]
+    [InlineData("1KiB", "--kv-memory is 1,024 bytes; a page of 64 tokens takes")]
+    [InlineData("1000TiB", "This machine has no memory for the model's trunk beside a --kv-memory of 1,099,511,627,776,000 bytes.")]
+    public async Task A_KV_memory_that_holds_no_page_or_is_not_to_be_had_ends_with_1_and_says_so(string size, string expected)
     {
-        await using ChildProcess process = Programs.Start("gateway", "K2Cluster.Gateway", ["--model", Programs.Nano, "--http", "http://127.0.0.1:0", "--grpc", "http://127.0.0.1:0", "--kv-memory", "1KiB"]);
+        await using ChildProcess process = Programs.Start("gateway", "K2Cluster.Gateway", ["--model", Programs.Nano, "--http", "http://127.0.0.1:0", "--grpc", "http://127.0.0.1:0", "--kv-memory", size]);
         Assert.Equal(1, await process.WaitForExitAsync(Limit));
-        Assert.Contains("--kv-memory is 1,024 bytes; a page of 64 tokens takes", process.Errors);
+        Assert.Contains(expected, process.Errors);
         Assert.DoesNotContain("unexpected", process.Errors);
     }
 
