@@ -102,7 +102,7 @@ public sealed class CpuTrunk : ITrunk
             throw new ArgumentException($"The experts take {experts.MaxInFlight} batch at a time; the trunk keeps two in flight.", nameof(experts));
 
         long pageBytes = KvPageBytes(config, layers);
-        long pages = Math.Min(options.KvMemoryBytes / pageBytes, int.MaxValue);
+        long pages = Math.Min(options.KvMemoryBytes / pageBytes, int.MaxValue / ITrunk.PageTokens); // tokens are counted in an int
         if (pages < 1)
             throw new ArgumentException($"KvMemoryBytes is {options.KvMemoryBytes:N0}; one page of {ITrunk.PageTokens} tokens takes {pageBytes:N0}.", nameof(options));
 
