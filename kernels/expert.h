@@ -28,13 +28,11 @@ template <class Format, bool GateUp> struct Shape {
 
 // Up to rowsPerBlock rows of one expert, as the route kernel wrote it.
 struct Block {
-  const u8* weights;
-  u32 first, rows;
+  u32 addressLow, addressHigh, first, rows;
 
-  MEMBER static Block read(const u8* blocks, u32 index) {
-    const Quad q = load_global_quad(blocks + (u64)index * 16);
-    return {(const u8*)((u64)q.y << 32 | q.x), q.z, q.w};
-  }
+  MEMBER explicit Block(Quad q) : addressLow(q.x), addressHigh(q.y), first(q.z), rows(q.w) {}
+  MEMBER static Block read(const u8* blocks, u32 index) { return Block(load_global_quad(blocks + (u64)index * 16)); }
+  MEMBER const u8* slot() const { return (const u8*)((u64)addressHigh << 32 | addressLow); }
 };
 
 // This CTA's contiguous share of `total` units of work; shares differ by one unit at most.

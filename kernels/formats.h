@@ -12,24 +12,17 @@ struct Int4 {
     StageGroups = 4, StageBytes = 1152                             // large: of one tile
   };
 
-  // A warp copies one unit; the scales are 128 bytes, which 8 lanes copy for all.
+  // A warp copies one unit: lanes 16 bytes each of the weights, 4 of the scales (all lanes take part: no branch).
   static MEMBER void copy_unit(u32 target, const u8* source, u32 lane) {
     copy_async(target + lane * 16, source + lane * 16);
     copy_async(target + 512 + lane * 16, source + 512 + lane * 16);
-    if (lane < 8) copy_async(target + 1024 + lane * 16, source + 1024 + lane * 16);
+    copy_async_word(target + 1024 + lane * 4, source + 1024 + lane * 4);
   }
 
   // Of two tiles that are tileBytes apart, one stage each.
   static MEMBER void copy_stage(u32 target, const u8* source, u32 tileBytes, u32 lane) {
-    const u8* second = source + tileBytes;
-    copy_async(target + lane * 16, source + lane * 16);
-    copy_async(target + 512 + lane * 16, source + 512 + lane * 16);
-    copy_async(target + 1152 + lane * 16, second + lane * 16);
-    copy_async(target + 1664 + lane * 16, second + 512 + lane * 16);
-    if (lane < 16) {
-      const u32 offset = 1024 + (lane & 7) * 16;
-      copy_async(target + (lane >> 3) * 1152 + offset, (lane & 8 ? second : source) + offset);
-    }
+    copy_unit(target, source, lane);
+    copy_unit(target + StageBytes, source + tileBytes, lane);
   }
 
   struct Group { u32 a[4][2]; float scale0, scale1; };

@@ -13,7 +13,7 @@ static const u32 NoPlace = 0xffffffffu, NoExpert = 0xffffffffu;
 
 KERNEL __launch_bounds__(1024, 1) k2_route(
     const u32* __restrict__ header, const u32* __restrict__ pairRow, const u32* __restrict__ pairExpert, const int* __restrict__ slotOf,
-    const u64* __restrict__ slotAddress, u32 experts, u32* __restrict__ order, u32* __restrict__ rowOf, u8* __restrict__ blocks, u32* __restrict__ counts, u8* __restrict__ status) {
+    const u32* __restrict__ slotAddress, u32 experts, u32* __restrict__ order, u32* __restrict__ rowOf, u8* __restrict__ blocks, u32* __restrict__ counts, u8* __restrict__ status) {
   const u32 thread = thread_index(), threads = thread_count(), lane = thread & 31, warp = thread >> 5, warps = threads >> 5;
   const Quad h = load_global_quad(header);
   const u32 pairs = h.x, rows = h.y, rowsPerBlock = h.w;
@@ -74,10 +74,11 @@ KERNEL __launch_bounds__(1024, 1) k2_route(
     const u32 count = load_shared(places + expert * 4);
     if (count == NoPlace) continue;
     store_shared(places + expert * 4, place);
-    const u64 address = slotAddress[slots[expert]];
+    const u32* address = slotAddress + 2 * slots[expert];
+    const u32 low = address[0], high = address[1];
     #pragma unroll 1
     for (u32 done = 0; done < count; done += rowsPerBlock, ++block)
-      store_global_quad(blocks + (u64)block * 16, {(u32)address, (u32)(address >> 32), place + done, smaller(rowsPerBlock, count - done)});
+      store_global_quad(blocks + (u64)block * 16, {low, high, place + done, smaller(rowsPerBlock, count - done)});
     place += count;
   }
   sync_block();

@@ -13,15 +13,15 @@
 #include "formats.h"
 
 struct Chunk {
-  Block block;
+  Block block = Block({0, 0, 0, 0});
   u32 firstPair, pairs, halves;     // pairs of row tiles
 
   template <class Format, bool GateUp>
-  static MEMBER Chunk at(const u8* blocks, const Shape<Format, GateUp>& shape, u32 half, u32 endHalf, u32 perBlock, u32 granule) {
+  static MEMBER Chunk at(const u8* blocks, const Shape<Format, GateUp>& shape, u32 half, u32 endHalf, u32 perBlock, u32 granule, u32 warps) {
     const u32 index = half / perBlock, inBlock = half - index * perBlock;
     Chunk chunk;
     chunk.block = Block::read(blocks, index);
-    chunk.halves = smaller(2, smaller(perBlock - inBlock, endHalf - half));
+    chunk.halves = smaller(warps > 1 ? 2 : 1, smaller(perBlock - inBlock, endHalf - half));
     chunk.firstPair = inBlock * granule;
     chunk.pairs = smaller(chunk.halves * granule, (shape.tiles >> 1) - chunk.firstPair);
     return chunk;
@@ -55,8 +55,8 @@ template <class Format, bool GateUp> struct LargeKernel {
   MEMBER void open_feed() {
     feedStage = 0;
     if (feedHalf < endHalf) {
-      feedChunk = Chunk::at(blocks, shape, feedHalf, endHalf, perBlock, granule);
-      feedSource = feedChunk.block.weights + shape.streamOffset + (u64)(2 * (feedChunk.firstPair + warp)) * shape.tile_bytes();
+      feedChunk = Chunk::at(blocks, shape, feedHalf, endHalf, perBlock, granule, warps);
+      feedSource = feedChunk.block.slot() + shape.streamOffset + (u64)(2 * (feedChunk.firstPair + warp)) * shape.tile_bytes();
     }
   }
 
@@ -141,7 +141,7 @@ template <class Format, bool GateUp> struct LargeKernel {
     stageBytes = warps * (2 * Format::StageBytes) + rowsPerBlock * XRowBytes;
     ring = shared_base();
     ringEnd = ring + stages * stageBytes;
-    granule = (warps + 1) >> 1;
+    granule = warps > 1 ? warps >> 1 : 1;
     perBlock = ((shape.tiles >> 1) + granule - 1) / granule;
     stagesOfK = shape.kBlocks * StagesPerBlock;
     waitFor = stages - 2;
@@ -152,7 +152,7 @@ template <class Format, bool GateUp> struct LargeKernel {
     open_feed();
     for (u32 i = 1; i < stages; ++i) copy();
     for (u32 half = share.begin; half < share.end;) {
-      const Chunk chunk = Chunk::at(blocks, shape, half, endHalf, perBlock, granule);
+      const Chunk chunk = Chunk::at(blocks, shape, half, endHalf, perBlock, granule, warps);
       if (chunk.width() == 16) multiply<2>(chunk);
       else if (chunk.width() == 32) multiply<4>(chunk);
       else multiply<8>(chunk);

@@ -66,6 +66,9 @@ DEVICE void copy_async(u32 target, const void* source) {
 // The same, of which only the first `bytes` (0 or 16) are read; the rest become zeros.
 DEVICE void copy_async_or_zero(u32 target, const void* source, u32 bytes) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(target), "l"(source), "r"(bytes) : "memory"); }
+// 4 bytes, for what a warp copies in one line of 128.
+DEVICE void copy_async_word(u32 target, const void* source) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" :: "r"(target), "l"(source) : "memory"); }
 DEVICE void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int Pending> DEVICE void copy_async_wait() { asm volatile("cp.async.wait_group %0;" :: "n"(Pending) : "memory"); }
 // Until at most `pending` of this thread's groups are under way. The instruction takes a constant only.

@@ -25,8 +25,7 @@ template <class Format, bool GateUp> struct SmallFeed {
   const u8* source;
 
   MEMBER void open_tile() {
-    const Quad q = load_shared_quad(meta + block * 16);
-    source = (const u8*)((u64)q.y << 32 | q.x) + offset + (u64)rowTile * tileBytes;
+    source = Block(load_shared_quad(meta + block * 16)).slot() + offset + (u64)rowTile * tileBytes;
     unitsLeft = units;
   }
 
@@ -85,15 +84,16 @@ DEVICE void small_product(const u32* counts, const u8* blocks, const u32* map, c
     sync_block();
     if (thread < SmallRows) {
       const u32 index = block0 + thread;
-      Block block = {nullptr, 0, 0};
+      Block block({0, 0, 0, 0});
       if (index < blockCount && index * shape.tiles < share.end) {
         block = Block::read(blocks, index);
         if (block.first + block.rows - first0 > rowsPerBlock) block.rows = 0;
       }
-      store_shared_quad(meta + thread * 16, {(u32)(u64)block.weights, (u32)((u64)block.weights >> 32), block.first - first0, block.rows});
+      store_shared_quad(meta + thread * 16, {block.addressLow, block.addressHigh, block.first - first0, block.rows});
     }
     sync_block();
     u32 blocksHere = 0, rowsHere = 0;
+    #pragma unroll 1
     for (; blocksHere < SmallRows; ++blocksHere) {
       const u32 rows = load_shared(meta + blocksHere * 16 + 12);
       if (rows == 0) break;
@@ -134,8 +134,8 @@ DEVICE void small_product(const u32* counts, const u8* blocks, const u32* map, c
     u32 unit = ring, block = 0, rowTile = begin - block0 * shape.tiles + team;
     for (u32 left = teamTiles; left > 0; --left, rowTile += teams) {
       while (rowTile >= shape.tiles) { rowTile -= shape.tiles; ++block; }
-      const Quad q = load_shared_quad(meta + block * 16);
-      const u32 place = q.z, rows = q.w;
+      const Block here(load_shared_quad(meta + block * 16));
+      const u32 place = here.first, rows = here.rows;
       // Lanes of rows that are not there read the last row; what they make is not stored.
       u32 xLane = x + (place + smaller(lane >> 2, rows - 1)) * rowBytes + (lane & 3) * 16 + partBegin * Format::UnitInputBytes;
       float acc[4] = {0.f, 0.f, 0.f, 0.f};
