@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles every k2_*.cu to ptx/<target>/NAME.ptx and writes ptx/manifest.sha256. The result depends on the sources and on clang 19 only.
+# Compiles every k2_*.cu to ptx/<target>/NAME.ptx and writes ptx/manifest.sha256 and ptx/opcodes.txt. The result depends on the sources and on clang 19 only.
 # usage: build.sh           writes kernels/ptx
 #        build.sh --check   builds elsewhere and fails where the committed files differ
 set -euo pipefail
@@ -15,7 +15,7 @@ case "${1-}" in
   *) echo "usage: build.sh [--check]" >&2; exit 2 ;;
 esac
 
-rm -rf "$out"/sm_* "$out"/manifest.sha256
+rm -rf "$out"/sm_* "$out"/manifest.sha256 "$out"/opcodes.txt
 for target in $targets; do
   mkdir -p "$out/$target"
   for source in k2_*.cu; do
@@ -26,6 +26,8 @@ for target in $targets; do
       sed -e 's|[[:space:]]*//.*$||' -e '/^[[:space:]]*\.file[[:space:]]/d' -e '/^[[:space:]]*$/d' > "$out/$target/${source%.cu}.ptx"
   done
 done
+# Every instruction form in use: what an emulator must know.
+cat "$out"/sm_*/*.ptx | sed -E 's/^[[:space:]]*(@!?%p[0-9]+[[:space:]]+)?//' | grep -oE '^[a-z][a-zA-Z0-9_.:]*[[:space:];]' | tr -d '[:space:];' | sort -u > "$out/opcodes.txt"
 (cd "$out" && sha256sum sm_*/*.ptx > manifest.sha256)
 
 if [ -n "$check" ]; then

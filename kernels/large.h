@@ -32,7 +32,8 @@ struct Chunk {
 };
 
 template <class Format, bool GateUp> struct LargeKernel {
-  enum { XRowBytes = Format::StageGroups * 64, Pieces = XRowBytes / 16, StageInputs = Format::StageGroups * 32, StagesPerBlock = 4 / Format::StageGroups };
+  enum { XRowBytes = Format::StageGroups * 64, Pieces = XRowBytes / 16, StageInputs = Format::StageGroups * 32, StagesPerBlock = 4 / Format::StageGroups, ThreadPieces = 4 };
+  static const u32 NoRow = 0xffffffffu;
 
   const u8* blocks;
   const u32* map;
@@ -42,8 +43,9 @@ template <class Format, bool GateUp> struct LargeKernel {
   u32 thread, threads, lane, warp, warps;
   u32 stageBytes, ring, ringEnd, perBlock, granule, endHalf, stagesOfK, waitFor;
 
-  // What is being copied.
-  u32 feedHalf, feedStage, feedTarget;
+  // What is being copied. A thread copies the same 16 bytes of up to ThreadPieces rows in every stage: feedRow is where a row begins, in
+  // elements of the input; feedPiece where the first of them goes in a stage.
+  u32 feedHalf, feedStage, feedTarget, feedPiece, feedInput, feedRow[ThreadPieces];
   Chunk feedChunk;
   const u8* feedSource;
 
@@ -54,9 +56,15 @@ template <class Format, bool GateUp> struct LargeKernel {
 
   MEMBER void open_feed() {
     feedStage = 0;
+    feedInput = (thread % Pieces) * 8;
     if (feedHalf < endHalf) {
       feedChunk = Chunk::at(blocks, shape, feedHalf, endHalf, perBlock, granule, warps);
       feedSource = feedChunk.block.slot() + shape.streamOffset + (u64)(2 * (feedChunk.firstPair + warp)) * shape.tile_bytes();
+      #pragma unroll
+      for (u32 i = 0; i < ThreadPieces; ++i) {
+        const u32 token = (thread + i * threads) / Pieces, place = feedChunk.block.first + token;
+        feedRow[i] = token < feedChunk.block.rows ? (GateUp ? map[place] : place) * shape.inputs : NoRow;
+      }
     }
   }
 
@@ -65,22 +73,14 @@ template <class Format, bool GateUp> struct LargeKernel {
     if (feedHalf < endHalf) {
       if (warp < feedChunk.pairs) Format::copy_stage(feedTarget + warp * (2 * Format::StageBytes), feedSource, shape.tile_bytes(), lane);
       feedSource += Format::StageBytes;
-      const u32 x = feedTarget + warps * (2 * Format::StageBytes), pieces = feedChunk.width() * Pieces;
-      for (u32 from = thread; from < pieces; from += 4 * threads) {
-        u32 row[4];
-        #pragma unroll
-        for (u32 i = 0; i < 4; ++i) {
-          const u32 token = (from + i * threads) / Pieces;
-          row[i] = token < feedChunk.block.rows ? (GateUp ? map[feedChunk.block.first + token] : feedChunk.block.first + token) : 0;
-        }
-        #pragma unroll
-        for (u32 i = 0; i < 4; ++i) {
-          const u32 at = from + i * threads, token = at / Pieces, piece = at % Pieces, k = feedStage * StageInputs + piece * 8;
-          const bool inside = token < feedChunk.block.rows && k < shape.inputs;
-          if (at < pieces)
-            copy_async_or_zero(x + token * XRowBytes + ((piece ^ (token & 1) << 2) << 4), input + (inside ? (u64)row[i] * shape.inputs + k : 0), inside ? 16 : 0);
-        }
+      const u32 x = feedTarget + feedPiece, pieces = feedChunk.width() * Pieces;
+      #pragma unroll
+      for (u32 i = 0; i < ThreadPieces; ++i) {
+        const bool inside = feedRow[i] != NoRow && feedInput < shape.inputs;
+        if (thread + i * threads < pieces)
+          copy_async_or_zero(x + i * (threads / Pieces) * XRowBytes, input + (inside ? feedRow[i] + feedInput : 0), inside ? 16 : 0);
       }
+      feedInput += StageInputs;
       if (++feedStage == stagesOfK) { feedHalf += feedChunk.halves; open_feed(); }
     }
     feedTarget += stageBytes;
@@ -149,6 +149,8 @@ template <class Format, bool GateUp> struct LargeKernel {
     endHalf = share.end;
     feedHalf = share.begin;
     feedTarget = slot = ring;
+    const u32 token = thread / Pieces, piece = thread % Pieces;
+    feedPiece = warps * (2 * Format::StageBytes) + token * XRowBytes + ((piece ^ (token & 1) << 2) << 4);
     open_feed();
     for (u32 i = 1; i < stages; ++i) copy();
     for (u32 half = share.begin; half < share.end;) {
