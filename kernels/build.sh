@@ -27,7 +27,7 @@ for target in $targets; do
   done
 done
 # Every instruction form in use: what an emulator must know.
-cat "$out"/sm_*/*.ptx | sed -E 's/^[[:space:]]*(@!?%p[0-9]+[[:space:]]+)?//' | grep -oE '^[a-z][a-zA-Z0-9_.:]*[[:space:];]' | tr -d '[:space:];' | sort -u > "$out/opcodes.txt"
+cat "$out"/sm_*/*.ptx | sed -E 's/^[[:space:]]*(@!?%p[0-9]+[[:space:]]+)?//' | grep -oE '^[a-z][a-zA-Z0-9_.:]*[[:space:];]' | tr -d ' \t;' | sort -u > "$out/opcodes.txt"
 (cd "$out" && sha256sum sm_*/*.ptx > manifest.sha256)
 
 if [ -n "$check" ]; then
