@@ -22,7 +22,7 @@ for target in $targets; do
     # PTX 7.8 runs on drivers from CUDA 11.8 on. Contraction is off: where an fma is meant, it is written.
     # Comments go: they carry the names of the compiler's own blocks and nothing that the driver reads.
     "$clang" -x cuda --cuda-device-only --cuda-gpu-arch=$target --cuda-feature=+ptx78 -nocudainc -nocudalib -no-canonical-prefixes \
-      -std=c++17 -O3 -ffp-contract=off -fno-jump-tables -fno-ident -Wall -Wextra -Werror -S "$source" -o - |
+      -std=c++17 -O3 -ffp-contract=off -fno-jump-tables -fno-ident -Wall -Wextra -Werror -Wno-unknown-cuda-version -S "$source" -o - |
       sed -e 's|[[:space:]]*//.*$||' -e '/^[[:space:]]*\.file[[:space:]]/d' -e '/^[[:space:]]*$/d' > "$out/$target/${source%.cu}.ptx"
   done
 done

@@ -60,9 +60,10 @@ template <class Format, bool GateUp> struct LargeKernel {
     if (feedHalf < endHalf) {
       feedChunk = Chunk::at(blocks, shape, feedHalf, endHalf, perBlock, granule, warps);
       feedSource = feedChunk.block.slot() + shape.streamOffset + (u64)(2 * (feedChunk.firstPair + warp)) * shape.tile_bytes();
+      const u32 from = afresh(thread);
       #pragma unroll
       for (u32 i = 0; i < ThreadPieces; ++i) {
-        const u32 token = (thread + i * threads) / Pieces, place = feedChunk.block.first + token;
+        const u32 token = (from + i * threads) / Pieces, place = feedChunk.block.first + token;
         feedRow[i] = token < feedChunk.block.rows ? (GateUp ? map[place] : place) * shape.inputs : NoRow;
       }
     }
@@ -73,12 +74,12 @@ template <class Format, bool GateUp> struct LargeKernel {
     if (feedHalf < endHalf) {
       if (warp < feedChunk.pairs) Format::copy_stage(feedTarget + warp * (2 * Format::StageBytes), feedSource, shape.tile_bytes(), lane);
       feedSource += Format::StageBytes;
-      const u32 x = feedTarget + feedPiece, pieces = feedChunk.width() * Pieces;
+      const u32 x = feedTarget + feedPiece, pieces = feedChunk.width() * Pieces, step = afresh(threads);
       #pragma unroll
       for (u32 i = 0; i < ThreadPieces; ++i) {
         const bool inside = feedRow[i] != NoRow && feedInput < shape.inputs;
-        if (thread + i * threads < pieces)
-          copy_async_or_zero(x + i * (threads / Pieces) * XRowBytes, input + (inside ? feedRow[i] + feedInput : 0), inside ? 16 : 0);
+        if (thread + i * step < pieces)
+          copy_async_or_zero(x + i * (step / Pieces) * XRowBytes, input + (inside ? feedRow[i] + feedInput : 0), inside ? 16 : 0);
       }
       feedInput += StageInputs;
       if (++feedStage == stagesOfK) { feedHalf += feedChunk.halves; open_feed(); }
@@ -121,14 +122,14 @@ template <class Format, bool GateUp> struct LargeKernel {
     }
 
     if (!mine) return;
-    const u32 tile = 2 * (chunk.firstPair + warp);
+    const u32 tile = 2 * (chunk.firstPair + warp), row = afresh(lane), token0 = (row & 3) * 2;
     #pragma unroll
     for (int n = 0; n < RowTiles; ++n) {
-      const u32 token = n * 8 + (lane & 3) * 2, at = chunk.block.first + token;
+      const u32 token = n * 8 + token0, at = chunk.block.first + token;
       const bool one = token < chunk.block.rows, two = token + 1 < chunk.block.rows;
       const u64 target0 = GateUp ? at : one ? map[at] : 0, target1 = GateUp ? at + 1 : two ? map[at + 1] : 0;
-      store_tile<GateUp>(output, target0, target1, tile, lane, shape.outputs, one, two, total[0][n]);
-      store_tile<GateUp>(output, target0, target1, tile + 1, lane, shape.outputs, one, two, total[1][n]);
+      store_tile<GateUp>(output, target0, target1, tile, row, shape.outputs, one, two, total[0][n]);
+      store_tile<GateUp>(output, target0, target1, tile + 1, row, shape.outputs, one, two, total[1][n]);
     }
   }
 

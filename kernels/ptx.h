@@ -23,6 +23,10 @@ DEVICE u32 thread_count() { return __nvvm_read_ptx_sreg_ntid_x(); }
 DEVICE u32 block_index() { return __nvvm_read_ptx_sreg_ctaid_x(); }
 DEVICE u32 block_count() { return __nvvm_read_ptx_sreg_nctaid_x(); }
 
+// The same value, of which the compiler knows nothing: what is computed from it is computed where it stands, not once for the
+// whole kernel and then kept in registers through the inner loop.
+DEVICE u32 afresh(u32 value) { u32 v; asm volatile("mov.u32 %0, %1;" : "=r"(v) : "r"(value)); return v; }
+
 DEVICE u32 smaller(u32 a, u32 b) { return a < b ? a : b; }
 
 // ---- barriers ------------------------------------------------------------------------------------------------------------

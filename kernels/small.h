@@ -101,10 +101,10 @@ DEVICE void small_product(const u32* counts, const u8* blocks, const u32* map, c
     }
     const u32 end = smaller(share.end, (block0 + blocksHere) * shape.tiles);
 
-    // The first weights leave before the activations, whose addresses take a read; the others follow them.
-    u32 row[SmallRows];
-    #pragma unroll
-    for (u32 i = 0; i < SmallRows; ++i) row[i] = !GateUp ? first0 + i : i < rowsHere ? map[first0 + i] : 0;
+    // The first weights leave before the activations, whose addresses take a read; the others follow them. The rows of a phase pass
+    // through the joins, which nobody uses now.
+    const u32 from = afresh(thread);
+    const u32 row = GateUp && from < rowsHere ? map[first0 + from] : 0;
     const u32 tile0 = begin + team;
     const u32 teamTiles = tile0 < end ? (end - tile0 + teams - 1) / teams : 0;
     feed.target = ring;
@@ -117,16 +117,20 @@ DEVICE void small_product(const u32* counts, const u8* blocks, const u32* map, c
       feed.open_tile();
     }
     feed.copy();
-    #pragma unroll
-    for (u32 i = 0; i < SmallRows; ++i)
-      if (i < rowsHere) {
-        const u16* source = input + (u64)row[i] * shape.inputs;
-        for (u32 piece = thread; piece < shape.kBlocks * 16; piece += threads) {
-          const bool inside = piece * 8 < shape.inputs;
-          copy_async_or_zero(x + i * rowBytes + piece * 16, source + (inside ? piece * 8 : 0), inside ? 16 : 0);
-        }
+    if (GateUp) {
+      if (from < rowsHere) store_shared(joins + from * 4, row);
+      sync_block();
+    }
+    #pragma unroll 1
+    for (u32 i = 0; i < rowsHere; ++i) {
+      const u16* source = input + (u64)(GateUp ? load_shared(joins + i * 4) : first0 + i) * shape.inputs;
+      for (u32 piece = from; piece < shape.kBlocks * 16; piece += threads) {
+        const bool inside = piece * 8 < shape.inputs;
+        copy_async_or_zero(x + i * rowBytes + piece * 16, source + (inside ? piece * 8 : 0), inside ? 16 : 0);
       }
+    }
     copy_async_commit();
+    #pragma unroll 1
     for (u32 i = 2; i < stages; ++i) { feed.copy(); copy_async_commit(); }
     copy_async_wait(stages - 2);
     sync_block();
@@ -163,10 +167,10 @@ DEVICE void small_product(const u32* counts, const u8* blocks, const u32* map, c
         sum[1] = ((p0.y + p1.y) + p2.y) + p3.y;
         sum[2] = ((p0.z + p1.z) + p2.z) + p3.z;
         sum[3] = ((p0.w + p1.w) + p2.w) + p3.w;
-        const u32 token = (lane & 3) * 2, at = first0 + place + token;
+        const u32 row = afresh(lane), token = (row & 3) * 2, at = first0 + place + token;
         const bool one = token < rows, two = token + 1 < rows;
         const u64 target0 = GateUp ? at : one ? map[at] : 0, target1 = GateUp ? at + 1 : two ? map[at + 1] : 0;
-        store_tile<GateUp>(output, target0, target1, rowTile, lane, shape.outputs, one, two, sum);
+        store_tile<GateUp>(output, target0, target1, rowTile, row, shape.outputs, one, two, sum);
       }
       joiner = (joiner + 1) % TeamWarps;
       turn ^= JoinBytes;
