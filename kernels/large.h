@@ -41,7 +41,7 @@ template <class Format, bool GateUp> struct LargeKernel {
   u16* output;
   Shape<Format, GateUp> shape;
   u32 thread, threads, lane, warp, warps;
-  u32 stageBytes, ring, ringEnd, perBlock, granule, endHalf, stagesOfK, waitFor;
+  u32 stageBytes, ring, ringEnd, perBlock, granule, endHalf, stagesOfK, waitFor, rowsPerBlock;
 
   // What is being copied. A thread copies the same 16 bytes of up to ThreadPieces rows in every stage: feedRow is where a row begins, in
   // elements of the input; feedPiece where the first of them goes in a stage.
@@ -60,6 +60,7 @@ template <class Format, bool GateUp> struct LargeKernel {
     if (feedHalf < endHalf) {
       feedChunk = Chunk::at(blocks, shape, feedHalf, endHalf, perBlock, granule, warps);
       feedSource = feedChunk.block.slot() + shape.streamOffset + (u64)(2 * (feedChunk.firstPair + warp)) * shape.tile_bytes();
+      if (feedChunk.block.rows > rowsPerBlock) fail();
       const u32 from = afresh(thread);
       #pragma unroll
       for (u32 i = 0; i < ThreadPieces; ++i) {
@@ -133,7 +134,7 @@ template <class Format, bool GateUp> struct LargeKernel {
     }
   }
 
-  MEMBER void run(u32 blockCount, u32 rowsPerBlock, u32 stages) {
+  MEMBER void run(u32 blockCount, u32 stages) {
     thread = thread_index();
     threads = thread_count();
     lane = thread & 31;
@@ -172,5 +173,6 @@ DEVICE void large_product(const u32* counts, const u8* blocks, const u32* map, c
   kernel.map = map;
   kernel.input = input;
   kernel.output = output;
-  kernel.run(counts[0], rowsPerBlock, stages);
+  kernel.rowsPerBlock = rowsPerBlock;
+  kernel.run(counts[0], stages);
 }

@@ -35,6 +35,9 @@ DEVICE void sync_warp() { asm volatile("bar.warp.sync 0xffffffff;" ::: "memory")
 // A barrier of `threads` threads of the block; ids 1..15 are free for teams.
 DEVICE void sync_team(u32 id, u32 threads) { asm volatile("bar.sync %0, %1;" :: "r"(id), "r"(threads) : "memory"); }
 
+// Ends the kernel with an error of the context: a launch whose sizes contradict each other must neither hang nor write elsewhere.
+DEVICE void fail() { asm volatile("trap;" ::: "memory"); }
+
 // ---- warps ---------------------------------------------------------------------------------------------------------------
 DEVICE u32 shuffle_up(u32 value, u32 lanes) { return (u32)__nvvm_shfl_sync_up_i32(0xffffffffu, (int)value, (int)lanes, 0); }
 DEVICE u32 match_any(u32 value) { return (u32)__nvvm_match_any_sync_i32(0xffffffffu, (int)value); }

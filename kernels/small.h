@@ -99,6 +99,7 @@ DEVICE void small_product(const u32* counts, const u8* blocks, const u32* map, c
       if (rows == 0) break;
       rowsHere += rows;
     }
+    if (blocksHere == 0) fail();                       // more rows than rowsPerBlock
     const u32 end = smaller(share.end, (block0 + blocksHere) * shape.tiles);
 
     // The first weights leave before the activations, whose addresses take a read; the others follow them. The rows of a phase pass
