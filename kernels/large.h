@@ -27,8 +27,8 @@ struct Chunk {
     return chunk;
   }
 
-  // Rows of activations that are multiplied: 16, 32 or 64.
-  MEMBER u32 width() const { return block.rows <= 16 ? 16 : block.rows <= 32 ? 32 : 64; }
+  // Rows of activations that are multiplied: 8, 16, 32 or 64.
+  MEMBER u32 width() const { return block.rows <= 16 ? (block.rows <= 8 ? 8 : 16) : block.rows <= 32 ? 32 : 64; }
 };
 
 template <class Format, bool GateUp> struct LargeKernel {
@@ -43,8 +43,8 @@ template <class Format, bool GateUp> struct LargeKernel {
   u32 thread, threads, lane, warp, warps;
   u32 stageBytes, ring, ringEnd, perBlock, granule, endHalf, stagesOfK, waitFor, rowsPerBlock;
 
-  // What is being copied. A thread copies the same 16 bytes of up to ThreadPieces rows in every stage: feedRow is where a row begins, in
-  // elements of the input; feedPiece where the first of them goes in a stage.
+  // What is being copied. A thread copies the same 16 bytes of up to ThreadPieces rows in every stage: feedRow is where a row begins;
+  // feedPiece where the first of them goes in a stage.
   u32 feedHalf, feedStage, feedTarget, feedPiece, feedInput, feedRow[ThreadPieces];
   Chunk feedChunk;
   const u8* feedSource;
@@ -53,6 +53,17 @@ template <class Format, bool GateUp> struct LargeKernel {
   u32 slot;
 
   MEMBER LargeKernel(u32 hidden, u32 intermediate) : shape(hidden, intermediate) {}
+
+  // Where a row of the block begins, in elements of the input.
+  MEMBER u32 input_row(u32 token) const {
+    const u32 place = feedChunk.block.first + token;
+    return token < feedChunk.block.rows ? (GateUp ? map[place] : place) * shape.inputs : NoRow;
+  }
+
+  MEMBER void copy_piece(u32 target, u32 row) const {
+    const bool inside = row != NoRow && feedInput < shape.inputs;
+    copy_async_or_zero(target, input + (inside ? row + feedInput : 0), inside ? 16 : 0);
+  }
 
   MEMBER void open_feed() {
     feedStage = 0;
@@ -63,10 +74,7 @@ template <class Format, bool GateUp> struct LargeKernel {
       if (feedChunk.block.rows > rowsPerBlock) fail();
       const u32 from = afresh(thread);
       #pragma unroll
-      for (u32 i = 0; i < ThreadPieces; ++i) {
-        const u32 token = (from + i * threads) / Pieces, place = feedChunk.block.first + token;
-        feedRow[i] = token < feedChunk.block.rows ? (GateUp ? map[place] : place) * shape.inputs : NoRow;
-      }
+      for (u32 i = 0; i < ThreadPieces; ++i) feedRow[i] = input_row((from + i * threads) / Pieces);
     }
   }
 
@@ -77,11 +85,12 @@ template <class Format, bool GateUp> struct LargeKernel {
       feedSource += Format::StageBytes;
       const u32 x = feedTarget + feedPiece, pieces = feedChunk.width() * Pieces, step = afresh(threads);
       #pragma unroll
-      for (u32 i = 0; i < ThreadPieces; ++i) {
-        const bool inside = feedRow[i] != NoRow && feedInput < shape.inputs;
-        if (thread + i * step < pieces)
-          copy_async_or_zero(x + i * (step / Pieces) * XRowBytes, input + (inside ? feedRow[i] + feedInput : 0), inside ? 16 : 0);
-      }
+      for (u32 i = 0; i < ThreadPieces; ++i)
+        if (thread + i * step < pieces) copy_piece(x + i * (step / Pieces) * XRowBytes, feedRow[i]);
+      // Only where a CTA has fewer threads than a quarter of the pieces.
+      #pragma unroll 1
+      for (u32 at = thread + ThreadPieces * step; at < pieces; at += step)
+        copy_piece(x + (at - thread) / Pieces * XRowBytes, input_row(at / Pieces));
       feedInput += StageInputs;
       if (++feedStage == stagesOfK) { feedHalf += feedChunk.halves; open_feed(); }
     }
@@ -157,7 +166,8 @@ template <class Format, bool GateUp> struct LargeKernel {
     for (u32 i = 1; i < stages; ++i) copy();
     for (u32 half = share.begin; half < share.end;) {
       const Chunk chunk = Chunk::at(blocks, shape, half, endHalf, perBlock, granule, warps);
-      if (chunk.width() == 16) multiply<2>(chunk);
+      if (chunk.width() == 8) multiply<1>(chunk);
+      else if (chunk.width() == 16) multiply<2>(chunk);
       else if (chunk.width() == 32) multiply<4>(chunk);
       else multiply<8>(chunk);
       half += chunk.halves;
