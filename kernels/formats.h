@@ -12,11 +12,12 @@ struct Int4 {
     StageGroups = 4, StageBytes = 1152                             // large: of one tile
   };
 
-  // A warp copies one unit: lanes 16 bytes each of the weights, 4 of the scales (all lanes take part: no branch).
+  // A warp copies one block: lanes 16 bytes each twice, and 4 of the scales (all lanes take part: no branch). Addresses here and
+  // below are the lane's own: the unit's + 16 * lane.
   static MEMBER void copy_unit(u32 target, const u8* source, u32 lane) {
-    copy_async(target + lane * 16, source + lane * 16);
-    copy_async(target + 512 + lane * 16, source + 512 + lane * 16);
-    copy_async_word(target + 1024 + lane * 4, source + 1024 + lane * 4);
+    copy_async(target, source);
+    copy_async<512>(target, source);
+    copy_async_word<1024>(target - lane * 12, source - lane * 12);
   }
 
   // Of two tiles that are tileBytes apart, one stage each.
@@ -45,11 +46,11 @@ struct Int4 {
     acc[3] = __builtin_fmaf(g.scale1, d[3], acc[3]);
   }
 
-  // 16 rows x 128 inputs x 8 activation rows. `x`: this lane's first 16 bytes.
+  // 16 rows x 128 inputs x 8 activation rows.
   static MEMBER void multiply_unit(float (&acc)[4], u32 unit, u32 x, u32 lane) {
-    const Quad w0 = load_shared_quad(unit + lane * 16), w1 = load_shared_quad(unit + 512 + lane * 16);
-    const Quad s = load_shared_quad(unit + 1024 + (lane >> 2) * 16);
-    const Quad x0 = load_shared_quad(x), x1 = load_shared_quad(x + 64), x2 = load_shared_quad(x + 128), x3 = load_shared_quad(x + 192);
+    const Quad w0 = load_shared_quad(unit), w1 = load_shared_quad<512>(unit);
+    const Quad s = load_shared_quad<1024>(unit - (lane - (lane >> 2)) * 16);
+    const Quad x0 = load_shared_quad(x), x1 = load_shared_quad<64>(x), x2 = load_shared_quad<128>(x), x3 = load_shared_quad<192>(x);
     Group g;
     dequantize(g, w0.x, w0.y, s.x); accumulate(acc, g, x0);
     dequantize(g, w0.z, w0.w, s.y); accumulate(acc, g, x1);
@@ -60,10 +61,12 @@ struct Int4 {
   // Two tiles x 128 inputs x 8 RowTiles activation rows; xEven and xOdd: this lane's 16 bytes of groups 0 and 1.
   template <int RowTiles>
   static MEMBER void multiply_stage(float (&acc)[2][RowTiles][4], u32 stage, u32 xEven, u32 xOdd, u32 lane) {
-    const Quad s0 = load_shared_quad(stage + 1024 + (lane >> 2) * 16), s1 = load_shared_quad(stage + 1152 + 1024 + (lane >> 2) * 16);
+    const u32 scales = stage - (lane - (lane >> 2)) * 16;
+    const Quad s0 = load_shared_quad<1024>(scales), s1 = load_shared_quad<StageBytes + 1024>(scales);
     #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const Quad w0 = load_shared_quad(stage + half * 512 + lane * 16), w1 = load_shared_quad(stage + 1152 + half * 512 + lane * 16);
+      const Quad w0 = half ? load_shared_quad<512>(stage) : load_shared_quad<0>(stage);
+      const Quad w1 = half ? load_shared_quad<StageBytes + 512>(stage) : load_shared_quad<StageBytes>(stage);
       #pragma unroll
       for (int odd = 0; odd < 2; ++odd) {
         Group g0, g1;
@@ -88,17 +91,20 @@ struct Bf16 {
     StageGroups = 2, StageBytes = 2048                             // large: of one tile
   };
 
-  static MEMBER void copy_unit(u32 target, const u8* source, u32 lane) {
-    copy_async(target + lane * 16, source + lane * 16);
-    copy_async(target + 512 + lane * 16, source + 512 + lane * 16);
+  static MEMBER void copy_unit(u32 target, const u8* source, u32) {
+    copy_async(target, source);
+    copy_async<512>(target, source);
   }
 
   static MEMBER void copy_stage(u32 target, const u8* source, u32 tileBytes, u32 lane) {
-    #pragma unroll
-    for (int tile = 0; tile < 2; ++tile)
-      #pragma unroll
-      for (int i = 0; i < 4; ++i)
-        copy_async(target + tile * 2048 + i * 512 + lane * 16, source + (tile ? tileBytes : 0) + i * 512 + lane * 16);
+    const u8* second = source + tileBytes;
+    copy_unit(target, source, lane);
+    copy_async<1024>(target, source);
+    copy_async<1536>(target, source);
+    copy_async<2048, 0>(target, second);
+    copy_async<2560, 512>(target, second);
+    copy_async<3072, 1024>(target, second);
+    copy_async<3584, 1536>(target, second);
   }
 
   static MEMBER void accumulate(float (&acc)[4], const Quad& low, const Quad& high, const Quad& x) {
@@ -107,18 +113,18 @@ struct Bf16 {
     multiply_add(acc, low.z, high.z, low.w, high.w, x.z, x.w, half);
   }
 
-  static MEMBER void multiply_unit(float (&acc)[4], u32 unit, u32 x, u32 lane) {
-    const Quad low = load_shared_quad(unit + lane * 16), high = load_shared_quad(unit + 512 + lane * 16);
+  static MEMBER void multiply_unit(float (&acc)[4], u32 unit, u32 x, u32) {
+    const Quad low = load_shared_quad(unit), high = load_shared_quad<512>(unit);
     accumulate(acc, low, high, load_shared_quad(x));
   }
 
   template <int RowTiles>
-  static MEMBER void multiply_stage(float (&acc)[2][RowTiles][4], u32 stage, u32 xEven, u32 xOdd, u32 lane) {
+  static MEMBER void multiply_stage(float (&acc)[2][RowTiles][4], u32 stage, u32 xEven, u32 xOdd, u32) {
     #pragma unroll
     for (int odd = 0; odd < 2; ++odd) {
-      const u32 w = stage + odd * 1024 + lane * 16;
-      const Quad low0 = load_shared_quad(w), high0 = load_shared_quad(w + 512);
-      const Quad low1 = load_shared_quad(w + 2048), high1 = load_shared_quad(w + 2048 + 512);
+      const u32 w = stage + odd * 1024;
+      const Quad low0 = load_shared_quad(w), high0 = load_shared_quad<512>(w);
+      const Quad low1 = load_shared_quad<2048>(w), high1 = load_shared_quad<2560>(w);
       #pragma unroll
       for (int n = 0; n < RowTiles; ++n) {
         const Quad b = load_shared_quad((odd ? xOdd : xEven) + n * (8 * StageGroups * 64));

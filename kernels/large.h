@@ -70,7 +70,7 @@ template <class Format, bool GateUp> struct LargeKernel {
     feedInput = (thread % Pieces) * 8;
     if (feedHalf < endHalf) {
       feedChunk = Chunk::at(blocks, shape, feedHalf, endHalf, perBlock, granule, warps);
-      feedSource = feedChunk.block.slot() + shape.streamOffset + (u64)(2 * (feedChunk.firstPair + warp)) * shape.tile_bytes();
+      feedSource = feedChunk.block.slot() + shape.streamOffset + (u64)(2 * (feedChunk.firstPair + warp)) * shape.tile_bytes() + lane * 16;
       if (feedChunk.block.rows > rowsPerBlock) fail();
       const u32 from = afresh(thread);
       #pragma unroll
@@ -81,7 +81,7 @@ template <class Format, bool GateUp> struct LargeKernel {
   // Starts the copy of the next stage, if any is left.
   MEMBER void copy() {
     if (feedHalf < endHalf) {
-      if (warp < feedChunk.pairs) Format::copy_stage(feedTarget + warp * (2 * Format::StageBytes), feedSource, shape.tile_bytes(), lane);
+      if (warp < feedChunk.pairs) Format::copy_stage(feedTarget + warp * (2 * Format::StageBytes) + lane * 16, feedSource, shape.tile_bytes(), lane);
       feedSource += Format::StageBytes;
       const u32 x = feedTarget + feedPiece, pieces = feedChunk.width() * Pieces, step = afresh(threads);
       #pragma unroll
@@ -119,7 +119,7 @@ template <class Format, bool GateUp> struct LargeKernel {
         copy_async_wait(waitFor);
         sync_block();
         copy();
-        if (mine) Format::template multiply_stage<RowTiles>(acc, slot + warp * (2 * Format::StageBytes), slot + x0, slot + x1, lane);
+        if (mine) Format::template multiply_stage<RowTiles>(acc, slot + warp * (2 * Format::StageBytes) + lane * 16, slot + x0, slot + x1, lane);
         slot += stageBytes;
         if (slot == ringEnd) slot = ring;
       }

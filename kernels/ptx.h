@@ -48,8 +48,9 @@ DEVICE u32 shared_base() { return (u32)(u64)(const __attribute__((address_space(
 
 DEVICE u32 load_shared(u32 address) {
   u32 v; asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(address) : "memory"); return v; }
-DEVICE Quad load_shared_quad(u32 address) {
-  Quad v; asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(address) : "memory"); return v; }
+// Offsets that are known are part of the instruction, so that no sum is made for them.
+template <int Offset = 0> DEVICE Quad load_shared_quad(u32 address) {
+  Quad v; asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4+%5];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(address), "n"(Offset) : "memory"); return v; }
 DEVICE FloatQuad load_shared_floats(u32 address) {
   FloatQuad v; asm volatile("ld.shared.v4.f32 {%0,%1,%2,%3}, [%4];" : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w) : "r"(address) : "memory"); return v; }
 DEVICE void store_shared(u32 address, u32 v) { asm volatile("st.shared.u32 [%0], %1;" :: "r"(address), "r"(v) : "memory"); }
@@ -68,14 +69,14 @@ DEVICE void store_global_quad(void* p, Quad v) {
   asm volatile("st.global.v4.u32 [%0], {%1,%2,%3,%4};" :: "l"(p), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w) : "memory"); }
 
 // 16 bytes from global to shared memory past the registers and L1. L2 fetches whole lines of 128 bytes.
-DEVICE void copy_async(u32 target, const void* source) {
-  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" :: "r"(target), "l"(source) : "memory"); }
+template <int Offset = 0, int SourceOffset = Offset> DEVICE void copy_async(u32 target, const void* source) {
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0+%2], [%1+%3], 16;" :: "r"(target), "l"(source), "n"(Offset), "n"(SourceOffset) : "memory"); }
 // The same, of which only the first `bytes` (0 or 16) are read; the rest become zeros.
 DEVICE void copy_async_or_zero(u32 target, const void* source, u32 bytes) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(target), "l"(source), "r"(bytes) : "memory"); }
 // 4 bytes, for what a warp copies in one line of 128.
-DEVICE void copy_async_word(u32 target, const void* source) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" :: "r"(target), "l"(source) : "memory"); }
+template <int Offset> DEVICE void copy_async_word(u32 target, const void* source) {
+  asm volatile("cp.async.ca.shared.global [%0+%2], [%1+%2], 4;" :: "r"(target), "l"(source), "n"(Offset) : "memory"); }
 DEVICE void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int Pending> DEVICE void copy_async_wait() { asm volatile("cp.async.wait_group %0;" :: "n"(Pending) : "memory"); }
 // Until at most `pending` of this thread's groups are under way. The instruction takes a constant only.

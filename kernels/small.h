@@ -19,8 +19,7 @@ enum { SmallRows = 8, TeamWarps = Parts, JoinBytes = Parts * 512 };
 // The weights that one warp is fed: units of its part of K, tile after tile.
 template <class Format, bool GateUp> struct SmallFeed {
   u32 meta, tiles, tileBytes, units, teams, lane;
-  u64 offset;                       // of this part in a slot's first tile of this stream
-  u32 ring, ringEnd, target;
+  u64 offset;                       // of this part in the stream's first tile, for this lane
   u32 block, rowTile, tilesLeft, unitsLeft;
   const u8* source;
 
@@ -34,8 +33,8 @@ template <class Format, bool GateUp> struct SmallFeed {
     while (rowTile >= tiles) { rowTile -= tiles; ++block; }
   }
 
-  // Starts the copy of the next unit, if any is left.
-  MEMBER void copy() {
+  // Starts the copy of the next unit, if any is left, into a place that is free.
+  MEMBER void copy(u32 target) {
     if (unitsLeft > 0) {
       Format::copy_unit(target, source, lane);
       source += Format::UnitBytes;
@@ -44,8 +43,6 @@ template <class Format, bool GateUp> struct SmallFeed {
         open_tile();
       }
     }
-    target += Format::UnitBytes;
-    if (target == ringEnd) target = ring;
   }
 };
 
@@ -57,7 +54,7 @@ DEVICE void small_product(const u32* counts, const u8* blocks, const u32* map, c
   const u32 team = warp / TeamWarps, part = warp % TeamWarps, teams = threads / (32 * TeamWarps);
   const u32 rowBytes = shape.kBlocks * 256 + 64;
   const u32 x = shared_base(), meta = x + rowsPerBlock * rowBytes, joins = meta + SmallRows * 16;
-  const u32 ring = joins + teams * (2 * JoinBytes) + warp * stages * Format::UnitBytes;
+  const u32 ring = joins + teams * (2 * JoinBytes) + warp * stages * Format::UnitBytes + lane * 16, ringEnd = ring + stages * Format::UnitBytes;
   const u32 partBegin = shape.part_block(part) * Format::UnitsPerBlock;
   const u32 units = shape.part_block(part + 1) * Format::UnitsPerBlock - partBegin;
 
@@ -68,9 +65,7 @@ DEVICE void small_product(const u32* counts, const u8* blocks, const u32* map, c
   feed.units = units;
   feed.teams = teams;
   feed.lane = lane;
-  feed.offset = shape.streamOffset + partBegin * Format::UnitBytes;
-  feed.ring = ring;
-  feed.ringEnd = ring + stages * Format::UnitBytes;
+  feed.offset = shape.streamOffset + partBegin * Format::UnitBytes + lane * 16;
 
   const u32 blockCount = counts[0];
   const Share share(blockCount * shape.tiles);
@@ -108,7 +103,6 @@ DEVICE void small_product(const u32* counts, const u8* blocks, const u32* map, c
     const u32 row = GateUp && from < rowsHere ? map[first0 + from] : 0;
     const u32 tile0 = begin + team;
     const u32 teamTiles = tile0 < end ? (end - tile0 + teams - 1) / teams : 0;
-    feed.target = ring;
     feed.block = 0;
     feed.rowTile = begin - block0 * shape.tiles;
     feed.tilesLeft = teamTiles;
@@ -117,7 +111,7 @@ DEVICE void small_product(const u32* counts, const u8* blocks, const u32* map, c
       feed.step_tile(team);
       feed.open_tile();
     }
-    feed.copy();
+    feed.copy(ring);
     if (GateUp) {
       if (from < rowsHere) store_shared(joins + from * 4, row);
       sync_block();
@@ -132,11 +126,11 @@ DEVICE void small_product(const u32* counts, const u8* blocks, const u32* map, c
     }
     copy_async_commit();
     #pragma unroll 1
-    for (u32 i = 2; i < stages; ++i) { feed.copy(); copy_async_commit(); }
+    for (u32 target = ring + Format::UnitBytes; target + Format::UnitBytes < ringEnd; target += Format::UnitBytes) { feed.copy(target); copy_async_commit(); }
     copy_async_wait(stages - 2);
     sync_block();
 
-    u32 unit = ring, block = 0, rowTile = begin - block0 * shape.tiles + team;
+    u32 unit = ring, read = ringEnd - Format::UnitBytes, block = 0, rowTile = begin - block0 * shape.tiles + team;
     for (u32 left = teamTiles; left > 0; --left, rowTile += teams) {
       while (rowTile >= shape.tiles) { rowTile -= shape.tiles; ++block; }
       const Block here(load_shared_quad(meta + block * 16));
@@ -148,12 +142,13 @@ DEVICE void small_product(const u32* counts, const u8* blocks, const u32* map, c
       for (u32 i = units; i > 0; --i) {
         copy_async_wait(stages - 2);
         sync_warp();                                   // the unit is there for every lane, and the one before is read
-        feed.copy();
+        feed.copy(read);
         copy_async_commit();
         Format::multiply_unit(acc, unit, xLane, lane);
         xLane += Format::UnitInputBytes;
+        read = unit;
         unit += Format::UnitBytes;
-        if (unit == feed.ringEnd) unit = ring;
+        if (unit == ringEnd) unit = ring;
       }
 
       // Two joins take turns, so that one barrier a tile is enough: nobody is two tiles ahead of the one who still reads.
