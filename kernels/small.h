@@ -76,7 +76,7 @@ DEVICE void small_product(const u32* counts, const u8* blocks, const u32* map, c
     // The phase: the blocks from this one on whose rows fit together. They are neighbours in the sorted order.
     const u32 block0 = begin / shape.tiles;
     const u32 first0 = Block::read(blocks, block0).first;
-    sync_block();
+    if (begin != share.begin) sync_block();            // the last phase's shared memory is free
     if (thread < SmallRows) {
       const u32 index = block0 + thread;
       Block block({0, 0, 0, 0});
