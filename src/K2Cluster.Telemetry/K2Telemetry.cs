@@ -53,6 +53,9 @@ public static class K2Telemetry
 
     public static readonly Histogram<double> ForwardDuration = ShardMeter.CreateHistogram<double>("k2.shard.forward.duration", "s", "One forward call on a device.", advice: Seconds());
 
+    /// <summary>The part of a forward call in which the kernels run; tag: k2.device. Of devices that can tell: GPUs.</summary>
+    public static readonly Histogram<double> KernelDuration = ShardMeter.CreateHistogram<double>("k2.shard.kernel.duration", "s", "The kernels of one forward call on a GPU, without copies.", advice: Seconds());
+
     private static readonly ConcurrentDictionary<IShardCounts, bool> Shards = new();
 
     private static readonly ConcurrentDictionary<IEngineCounts, bool> Engines = new();

@@ -17,9 +17,13 @@ public interface IExpertDevice : IDisposable
     /// <summary>Experts that are best loaded at the same time, at least 1.</summary>
     int LoadThreads => 1;
 
+    /// <summary>Why the device cannot be used any more, in words; null while it can. Once lost, it stays so.</summary>
+    string? Lost => null;
+
     /// <summary>Reads an expert and makes it ready. Does nothing when it is held already.</summary>
     /// <exception cref="CheckpointException">A tensor of the expert is missing or wrong.</exception>
     /// <exception cref="InsufficientMemoryException">The weights budget is spent.</exception>
+    /// <exception cref="DeviceLostException">The device is lost.</exception>
     void Load(ExpertKey expert, ITensorSource source);
 
     /// <summary>Frees an expert once no forward uses it; false when it was not held.</summary>
@@ -36,5 +40,6 @@ public interface IExpertDevice : IDisposable
     ExpertWork CreateWork(int maxRows, int maxPairs);
 
     /// <summary>Computes every pair of <paramref name="work"/>. A row's result does not depend on the other rows.</summary>
+    /// <exception cref="DeviceLostException">The device is lost.</exception>
     void Forward(ExpertWork work);
 }
