@@ -77,7 +77,7 @@ public static class MemberHosting
                 Format = model.Catalog.IsExpertQuantized(grid.FirstLayer, 0) ? "int4-g32" : "bf16",
                 Source = model.Tensors,
                 SharesThreads = true,
-                CreateDevices = () => CpuDevices.Create(model, options, compute, services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(CpuDevices).FullName!)),
+                CreateDevices = () => Devices.Create(model, options, compute, services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(Devices).FullName!)),
             };
         });
     }

@@ -40,7 +40,7 @@ public static class K2GrainsHosting
         {
             ShardId id = new(cluster.ClusterId, cluster.SiloName, slot);
             PlannedShard identity = new(id, incarnation + slot++, device.Description.Kind, options.Format);
-            shards.Add(new ExpertShard(identity, options.Grid, device, options.Source, time, options.SharesThreads && devices.Count == 1));
+            shards.Add(new ExpertShard(identity, options.Grid, device, options.Source, time, options.SharesThreads && device.UsesHostThreads && devices.Count == 1));
         }
 
         return shards;

@@ -16,7 +16,7 @@ public sealed class ShardStatus
     {
         get
         {
-            ShardReport[] reports = [.. _shards.All.Select(shard => shard.Report)];
+            ShardReport[] reports = Working();
             if (reports.FirstOrDefault(report => report.Problem is not null) is { Problem: { } problem })
                 return problem;
             if (_reporter.Problem is { } unreported)
@@ -36,6 +36,14 @@ public sealed class ShardStatus
             ShardReport[] reports = [.. _shards.All.Select(shard => shard.Report)];
             return $"{Held(reports)} experts on {reports.Length} shard{(reports.Length == 1 ? "" : "s")}";
         }
+    }
+
+    /// <summary>The reports of the shards whose device works; of all when none does. A lost one has room for nothing, and the others do its work.</summary>
+    private ShardReport[] Working()
+    {
+        ShardReport[] all = [.. _shards.All.Select(shard => shard.Report)];
+        ShardReport[] working = [.. all.Where(report => report.WeightsBudget > 0 || report.Problem is null)];
+        return working.Length > 0 ? working : all;
     }
 
     private static int Held(ShardReport[] reports) => reports.Sum(report => report.Held.Length);

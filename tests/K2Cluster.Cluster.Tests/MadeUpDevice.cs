@@ -24,6 +24,8 @@ internal sealed class MadeUpDevice(int hiddenSize, long capacity, string kind = 
     /// <summary>Runs before buffers are made, with (rows, pairs).</summary>
     public Action<int, int> BeforeCreateWork { get; set; } = (_, _) => { };
 
+    public string? Lost { get; set; }
+
     public bool IsDisposed { get; private set; }
 
     public static ushort Output(ushort hidden, int layer, int expert) => (ushort)((hidden * 31) + (layer * 1009) + (expert * 7919) + 1);

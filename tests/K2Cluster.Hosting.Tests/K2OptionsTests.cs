@@ -22,7 +22,7 @@ public sealed class K2OptionsTests
         Assert.Equal("http://127.0.0.1:8081", options.Grpc?.ToString());
         Assert.Equal(new IPEndPoint(IPAddress.Loopback, 0), options.Listen);
         Assert.Equal(options.Listen, options.Advertise);
-        Assert.Equal(("auto", CpuActivations.Bits16), (options.Device, options.CpuActivations));
+        Assert.Equal((DeviceChoice.Auto, CpuActivations.Bits16, null), (options.Device, options.CpuActivations, options.GpuMemory));
         Assert.Equal("/sys/devices/system/node", options.NumaDirectory);
         Assert.Equal(Environment.ProcessorCount, options.Threads);
         Assert.False(options.Insecure);
@@ -53,10 +53,10 @@ public sealed class K2OptionsTests
         Assert.Equal("moonshotai/Kimi-K2:test", options.Name);
         Assert.Equal(ClusterMode.Redis, options.Cluster);
         Assert.Equal("cache:6379,password=secret", options.Redis);
-        Assert.Equal(("blue", "g1", "cpu", 3), (options.ClusterId, options.SiloName, options.Device, options.Threads));
+        Assert.Equal(("blue", "g1", DeviceChoice.Cpu, 3), (options.ClusterId, options.SiloName, options.Device, options.Threads));
         Assert.Equal(CpuActivations.Bits8, options.CpuActivations);
         Assert.Null(options.NumaDirectory);
-        Assert.Equal(20L << 30, options.Memory);
+        Assert.Equal((20L << 30, 20L << 30), (options.Memory, options.GpuMemory));
         Assert.Equal(1_500_000_000, options.KvMemory);
         Assert.Equal((false, 8, 64, 10, 1024, 128), (options.PrefixCache, options.Speculate, options.MaxRunning, options.MaxWaiting, options.StepTokens, options.ChunkTokens));
         Assert.Equal("http://0.0.0.0:9000", options.Http.ToString());
@@ -83,8 +83,14 @@ public sealed class K2OptionsTests
     [InlineData("--chunk-tokens", "0", "from 1 to 8192")]
     [InlineData("--threads", "0", "from 1 to 1024")]
     [InlineData("--threads", "1e3", "from 1 to 1024")]
-    [InlineData("--device", "cuda:0,1", "CPU only")]
-    [InlineData("--device", "tpu", "auto or cpu")]
+    [InlineData("--device", "CUDA:3", null)]
+    [InlineData("--device", "cuda:1,0", null)]
+    [InlineData("--device", "cuda", "cuda:0,1")]
+    [InlineData("--device", "cuda:", "cuda:0,1")]
+    [InlineData("--device", "cuda:0,0", "cuda:0,1")]
+    [InlineData("--device", "cuda:-1", "cuda:0,1")]
+    [InlineData("--device", "cuda:64", "cuda:0,1")]
+    [InlineData("--device", "tpu", "auto, cpu, or GPUs")]
     [InlineData("--cpu-activations", "int4", "int16 or int8")]
     [InlineData("--cpu-activations", "INT16", null)]
     [InlineData("--name", "a b", "letters, digits")]
@@ -121,6 +127,22 @@ public sealed class K2OptionsTests
         Assert.Contains(value, refused.Message);
         Assert.Contains(remedy, refused.Message);
         Assert.DoesNotContain('\n', refused.Message);
+    }
+
+    [Fact]
+    public void A_device_is_the_CPU_with_or_without_GPUs_or_GPUs_by_number()
+    {
+        Assert.Equal((true, true, 0), Parts("auto"));
+        Assert.Equal((true, false, 0), Parts("cpu"));
+        Assert.Equal((false, false, 2), Parts("cuda:3,1"));
+        Assert.Equal([3, 1], DeviceChoice.TryParse("cuda:3,1")!.Gpus.ToArray());
+        Assert.Equal("cuda:3,1", DeviceChoice.TryParse("cuda:3,1")!.ToString());
+
+        static (bool, bool, int) Parts(string text)
+        {
+            DeviceChoice choice = DeviceChoice.TryParse(text)!;
+            return (choice.UsesCpu, choice.UsesAnyGpu, choice.Gpus.Length);
+        }
     }
 
     [Theory]
@@ -173,7 +195,7 @@ public sealed class K2OptionsTests
 
         K2Options options = new K2OptionsReader(configuration, K2Role.Gateway).Read();
 
-        Assert.Equal(("line", 2, "from-file", 1L << 30, "auto"), (options.Name, options.Threads, options.SiloName, options.Memory, options.Device));
+        Assert.Equal(("line", 2, "from-file", 1L << 30, DeviceChoice.Auto), (options.Name, options.Threads, options.SiloName, options.Memory, options.Device));
     }
 
     [Fact]

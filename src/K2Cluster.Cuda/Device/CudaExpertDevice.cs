@@ -66,6 +66,7 @@ public sealed class CudaExpertDevice : IExpertDevice
         try
         {
             _context = _owned.Add(new PrimaryContext(card.Ordinal));
+            HasEcc = _context.GetDeviceInfo().EccEnabled;
             _kernels = new ExpertKernels(_context, card, _shape);
             _forwards = _owned.Add(new CudaStream(CUStreamFlags.NonBlocking));
             _staging = _owned.Add(new ExpertStaging(_kernels, _shape));
@@ -83,11 +84,14 @@ public sealed class CudaExpertDevice : IExpertDevice
 
     public DeviceDescription Description { get; }
 
+    /// <summary>Whether the card corrects errors of its memory, and says so when it cannot.</summary>
+    public bool HasEcc { get; }
+
     public long ExpertBytes => _shape.SlotBytes;
 
-    public string? Lost => Volatile.Read(ref _lost);
+    public bool UsesHostThreads => false;
 
-    public void BindThread() => _context.SetCurrent();
+    public string? Lost => Volatile.Read(ref _lost);
 
     public void Load(ExpertKey expert, ITensorSource source)
     {
@@ -139,17 +143,19 @@ public sealed class CudaExpertDevice : IExpertDevice
             if (_disposed || index < 0 || !_slab.Holds(index))
                 return false;
             if (_lost is not null)
-                return true; // it holds nothing any more that a forward could reach
+                return false; // it holds nothing any more
             try
             {
                 _context.SetCurrent();
                 _slab.Withdraw(index);
-                return true;
             }
             catch (CudaException exception)
             {
-                throw Explain(exception);
+                // Whether forwards still find the expert is not known, so its slot could never be used again.
+                Lose(exception);
             }
+
+            return true;
         }
     }
 
@@ -302,14 +308,17 @@ public sealed class CudaExpertDevice : IExpertDevice
     /// </summary>
     private Exception Explain(CudaException failure)
     {
-        int error = (int)failure.CudaError;
-        if (DeviceFault.IsOutOfMemory(error))
+        if (DeviceFault.IsOutOfMemory((int)failure.CudaError))
             return new InsufficientMemoryException($"{_card.FullName} has no memory left for this: {failure.Message}", failure);
         if (_failures < MostFailures && IsUsable())
             return new InvalidOperationException($"{_card.FullName} failed: {failure.Message}", failure);
-        string lost = $"{_card.FullName} is lost: {failure.Message} {DeviceFault.Remedy(error)}";
-        Interlocked.CompareExchange(ref _lost, lost, null);
-        return new DeviceLostException(Lost!, failure);
+        return Lose(failure);
+    }
+
+    private DeviceLostException Lose(CudaException failure)
+    {
+        string lost = $"{_card.FullName} is lost: {failure.Message} {DeviceFault.Remedy((int)failure.CudaError)}";
+        return new DeviceLostException(Interlocked.CompareExchange(ref _lost, lost, null) ?? lost, failure);
     }
 
     /// <summary>Whether the driver still takes calls; waits for what is under way, which must not outlive its buffers.</summary>

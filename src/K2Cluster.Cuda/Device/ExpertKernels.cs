@@ -102,8 +102,8 @@ internal sealed unsafe class ExpertKernels
     {
         CudaKernel kernel = new(name, module)
         {
-            BlockDimensions = new dim3((uint)plan.Threads),
-            GridDimensions = new dim3(grid),
+            BlockDimensions = new dim3((uint)plan.Threads, 1, 1),
+            GridDimensions = new dim3(grid, 1, 1),
             DynamicSharedMemory = (uint)plan.SharedBytes,
         };
         if (plan.SharedBytes > 48 << 10)

@@ -27,7 +27,7 @@ internal sealed class MadeUpExpert(ExpertShape shape) : IExpertReader
     /// <summary>Row <paramref name="row"/>'s input, BF16.</summary>
     public static ushort Input(int row, int column) => Bf16.FromSingle((Hash((ExpertPart)(16 + row), column) & 0xffff) / 32768f - 1);
 
-    /// <summary>Output of one row in FP64, without any rounding between.</summary>
+    /// <summary>Output of one row in FP64; the middle values are rounded to BF16, as the kernels' are, so that the outputs' own rounding is all that is left.</summary>
     public double[] Exact(ReadOnlySpan<ushort> input)
     {
         double[] x = new double[shape.Hidden];
@@ -36,7 +36,7 @@ internal sealed class MadeUpExpert(ExpertShape shape) : IExpertReader
         double[] gate = Multiply(ExpertPart.Gate, ExpertPart.GateScales, shape.Intermediate, x);
         double[] up = Multiply(ExpertPart.Up, ExpertPart.UpScales, shape.Intermediate, x);
         for (int i = 0; i < gate.Length; i++)
-            gate[i] = gate[i] / (1 + Math.Exp(-gate[i])) * up[i];
+            gate[i] = Bf16.ToSingle(Bf16.FromSingle((float)(gate[i] / (1 + Math.Exp(-gate[i])) * up[i])));
         return Multiply(ExpertPart.Down, ExpertPart.DownScales, shape.Hidden, gate);
     }
 

@@ -22,15 +22,15 @@ internal sealed class PtxImages
 
     public static string Name(Version capability) => $"sm_{capability.Major}{capability.Minor}";
 
-    /// <summary>A file of kernels/ptx, without its extension.</summary>
+    /// <summary>A file of kernels/ptx by its name without the extension, and a zero, which the driver looks for.</summary>
     /// <exception cref="InvalidOperationException">The program was built without it.</exception>
     public byte[] Read(string name)
     {
         string path = $"ptx/{Target}/{name}.ptx";
         using Stream stream = typeof(PtxImages).Assembly.GetManifestResourceStream(path)
             ?? throw new InvalidOperationException($"This program was built without kernels/{path}.");
-        byte[] bytes = new byte[stream.Length];
-        stream.ReadExactly(bytes);
+        byte[] bytes = new byte[stream.Length + 1];
+        stream.ReadExactly(bytes, 0, bytes.Length - 1);
         return bytes;
     }
 

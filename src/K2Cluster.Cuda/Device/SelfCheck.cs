@@ -14,7 +14,7 @@ internal static class SelfCheck
     /// <summary>More than a block of the kernels for few rows takes, so that the expert has two.</summary>
     private const int Rows = 9;
 
-    /// <summary>Outputs and middle values are rounded to BF16, 1.1e-3 each of the root mean square.</summary>
+    /// <summary>Of the root mean square, which the outputs' rounding to BF16 makes 1.1e-3.</summary>
     private const double Tolerance = 3e-3;
 
     /// <summary>Null when all is well; otherwise what is not.</summary>

@@ -152,13 +152,16 @@ internal sealed class Placement
                     has[expert] |= _split.Owners[expert] == old;
             }
 
-            inputs[i] = new ExpertSplit.Shard(Capacity(shards[i]), broken ? shards[i].Held.Length : Capacity(shards[i]), has);
+            inputs[i] = new ExpertSplit.Shard(Weight(shards[i]), broken ? shards[i].Held.Length : Capacity(shards[i]), has);
         }
 
         int[] owners = ExpertSplit.Compute(_grid.Layers, _grid.Experts, inputs);
         ImmutableArray<int>[] loads = [.. shards.Select((_, shard) => Enumerable.Range(0, owners.Length).Where(expert => owners[expert] == shard).ToImmutableArray())];
         _split = new Split(keys, owners, loads);
     }
+
+    /// <summary>GPUs are filled first: an expert on a CPU takes many times as long, and a layer waits for its last expert.</summary>
+    private long Weight(ShardReport shard) => Capacity(shard) * (shard.Shard.Kind.StartsWith("cpu", StringComparison.Ordinal) ? 1L : 1L << 24);
 
     private int Capacity(ShardReport shard) => (int)Math.Clamp(shard.WeightsBudget / shard.ExpertBytes, 0, _grid.Count);
 

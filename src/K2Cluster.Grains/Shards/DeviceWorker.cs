@@ -18,6 +18,7 @@ internal sealed class DeviceWorker : IDisposable
 
     private readonly IExpertDevice _device;
     private readonly Action<int, int> _onDone;
+    private readonly Action _onLost;
     private readonly string _name;
     private readonly int _capacity;
     private readonly Queue<Job> _queue = new();
@@ -33,9 +34,10 @@ internal sealed class DeviceWorker : IDisposable
     /// <param name="device">The device; this worker alone calls its Forward, one call at a time.</param>
     /// <param name="capacity">How many frames may wait.</param>
     /// <param name="onDone">Called with (layer, expert) for each pair computed, by one thread at a time.</param>
-    public DeviceWorker(string name, IExpertDevice device, int capacity, Action<int, int> onDone)
+    /// <param name="onLost">Called when a forward shows that the device is lost.</param>
+    public DeviceWorker(string name, IExpertDevice device, int capacity, Action<int, int> onDone, Action onLost)
     {
-        (_name, _device, _capacity, _onDone) = (name, device, capacity, onDone);
+        (_name, _device, _capacity, _onDone, _onLost) = (name, device, capacity, onDone, onLost);
         _work = device.CreateWork(16, 128);
         _thread = new Thread(Run) { Name = $"k2-device {name}", IsBackground = true };
         _thread.Start();
@@ -191,6 +193,8 @@ internal sealed class DeviceWorker : IDisposable
         catch (Exception exception)
         {
             _work.Statuses.Fill(PairStatus.Failed);
+            if (exception is DeviceLostException)
+                _onLost();
             return exception.Message;
         }
 

@@ -40,12 +40,12 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
         (Identity, _grid, _device) = (identity, grid, device);
         _name = identity.Id.ToString();
         _tokens = new long[grid.Count];
-        _worker = new DeviceWorker(_name, device, QueueCapacity, Count);
+        _worker = new DeviceWorker(_name, device, QueueCapacity, Count, () => Changed?.Invoke());
         _loader = new ExpertLoader(_name, grid, device, source, time, () => Changed?.Invoke());
         _counts = K2Telemetry.Observe(this);
     }
 
-    /// <summary>What it holds has changed. Raised on a loading thread.</summary>
+    /// <summary>What it holds has changed, or its device was lost. Raised on a loading or the computing thread.</summary>
     public event Action? Changed;
 
     public PlannedShard Identity { get; }
@@ -61,10 +61,14 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
             lock (_lock)
                 assigned = _assigned;
             (int[] held, int missing, string? problem) = _loader.State();
+
+            // A lost device holds nothing and has room for nothing: the placement gives its experts to the others.
+            if (_device.Lost is { } lost)
+                (held, missing, problem) = ([], 0, lost);
             return new ShardReport
             {
                 Shard = Identity,
-                WeightsBudget = _device.Description.WeightsBudget,
+                WeightsBudget = _device.Lost is null ? _device.Description.WeightsBudget : 0,
                 ExpertBytes = _device.ExpertBytes,
                 Held = ImmutableCollectionsMarshal.AsImmutableArray(held),
                 Loading = missing,

@@ -29,8 +29,8 @@ public sealed record K2Options
     /// <summary>This process's name in the cluster: a silo's shards are known by it. Letters, digits, '.', '_', '-'.</summary>
     public required string SiloName { get; init; }
 
-    /// <summary>"auto" or "cpu".</summary>
-    public required string Device { get; init; }
+    /// <summary>Where experts are computed.</summary>
+    public required DeviceChoice Device { get; init; }
 
     /// <summary>What INT4 experts are multiplied with on the CPU.</summary>
     public required CpuActivations CpuActivations { get; init; }
@@ -38,8 +38,11 @@ public sealed record K2Options
     /// <summary>Where the machine's NUMA nodes are listed, each of which is a device; null for one device for all.</summary>
     public string? NumaDirectory { get; init; }
 
-    /// <summary>Bytes that expert weights may take in this process (silo, or gateway with an embedded one).</summary>
+    /// <summary>Bytes that expert weights may take in the host's memory (silo, or gateway with an embedded one).</summary>
     public required long Memory { get; init; }
+
+    /// <summary>Bytes that they may take on each GPU: as <see cref="Memory"/> where that was given, else null for what is free there.</summary>
+    public long? GpuMemory { get; init; }
 
     /// <summary>Bytes that the KV cache may take (gateway).</summary>
     public required long KvMemory { get; init; }

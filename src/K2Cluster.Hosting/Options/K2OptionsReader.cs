@@ -47,10 +47,11 @@ internal sealed class K2OptionsReader(IConfiguration configuration, K2Role role)
             Redis = ReadRedis(cluster),
             ClusterId = ReadFileName("ClusterId") ?? DefaultClusterId(model, folder),
             SiloName = ReadFileName("SiloName") ?? DefaultSiloName(cluster),
-            Device = ReadDevice(),
+            Device = ParseReference("Device", DeviceChoice.TryParse, DeviceChoice.Allowed) ?? DeviceChoice.Auto,
             CpuActivations = Parse<CpuActivations>("CpuActivations", CpuActivations.Bits16, text => text.ToLowerInvariant() switch { "int16" => CpuActivations.Bits16, "int8" => CpuActivations.Bits8, _ => null }, "int16 or int8"),
             NumaDirectory = ReadNuma(),
             Memory = ReadSize("Memory") ?? Math.Max(available / 10 * 6, Gigabyte / 4),
+            GpuMemory = ReadSize("Memory"),
             KvMemory = ReadSize("KvMemory") ?? Math.Clamp(available / 4, Gigabyte / 16, 16 * Gigabyte),
             PrefixCache = Parse<bool>("PrefixCache", true, text => text.ToLowerInvariant() switch { "on" => true, "off" => false, _ => null }, "on or off"),
             Speculate = ReadNumber("Speculate", 0, 0, 16),
@@ -148,17 +149,6 @@ internal sealed class K2OptionsReader(IConfiguration configuration, K2Role role)
         { } directory when Path.IsPathFullyQualified(directory) => directory,
         { } other => throw Refused("Numa", other, "auto, off or the full path of a directory"),
     };
-
-    private string ReadDevice()
-    {
-        string device = (Value("Device") ?? "auto").ToLowerInvariant();
-        return device switch
-        {
-            "auto" or "cpu" => device,
-            _ when device.StartsWith("cuda", StringComparison.Ordinal) => throw new K2OptionsException($"{Origin("Device")} {Quote(device)}: this version computes on the CPU only; use auto or cpu."),
-            _ => throw Refused("Device", device, "auto or cpu"),
-        };
-    }
 
     private IPEndPoint ReadAdvertise(IPEndPoint listen)
     {

@@ -17,6 +17,9 @@ public interface IExpertDevice : IDisposable
     /// <summary>Experts that are best loaded at the same time, at least 1.</summary>
     int LoadThreads => 1;
 
+    /// <summary>Whether it computes on the host's own threads.</summary>
+    bool UsesHostThreads => true;
+
     /// <summary>Why the device cannot be used any more, in words; null while it can. Once lost, it stays so.</summary>
     string? Lost => null;
 

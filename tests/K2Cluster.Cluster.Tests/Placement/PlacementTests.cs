@@ -218,6 +218,45 @@ public class PlacementTests
     }
 
     [Fact]
+    public void The_experts_of_a_lost_device_are_loaded_by_the_others()
+    {
+        Join("a");
+        Join("b");
+        Turn();
+        LoadAll();
+        Turn();
+        Assert.Null(_placement.Plan!.Incomplete);
+        ImmutableArray<int> remaining = _world["a"].Held;
+
+        _world["b"] = new World { Capacity = 0, Held = [], Problem = "cuda:0 is lost" };
+        Turn();
+        Assert.Contains("cuda:0 is lost", _placement.Plan!.Incomplete);
+        Assert.Equal(12, _world["a"].Load.Length);
+        Assert.All(remaining, expert => Assert.Equal("a", OwnerOf(expert)));
+
+        LoadAll();
+        Turn();
+        Assert.Null(_placement.Plan!.Incomplete);
+        Assert.Empty(_world["b"].Load);
+    }
+
+    [Fact]
+    public void GPUs_are_filled_before_a_CPU_gets_an_expert()
+    {
+        Join("cpu");
+        Join("gpu-0", capacity: 4);
+        Join("gpu-1", capacity: 6);
+        foreach (string gpu in new[] { "gpu-0", "gpu-1" })
+            _world[gpu].Kind = "cuda-sm_90";
+        Turn();
+        Assert.Equal((2, 4, 6), (_world["cpu"].Load.Length, _world["gpu-0"].Load.Length, _world["gpu-1"].Load.Length));
+
+        _world["gpu-1"] = new World { Capacity = 100, Kind = "cuda-sm_90", Incarnation = 2 };
+        Turn();
+        Assert.Empty(_world["cpu"].Load);
+    }
+
+    [Fact]
     public void A_shard_that_restarted_is_planned_in_its_new_life_only()
     {
         Join("a");

@@ -142,6 +142,26 @@ public sealed class ExpertShardTests : IDisposable
     }
 
     [Fact]
+    public async Task A_device_that_is_lost_in_a_forward_fails_its_pairs_and_is_reported_at_once_without_room()
+    {
+        await LoadAsync(0, 1);
+        TaskCompletionSource changed = new();
+        _shard.Changed += () => changed.TrySetResult();
+        _device.BeforeForward = _ =>
+        {
+            _device.Lost = "made up is lost: an error";
+            throw new DeviceLostException(_device.Lost);
+        };
+        using ExpertReply failed = await _shard.ForwardAsync(Frame(pairs: [(0, 0)]), CancellationToken.None);
+        Assert.Equal((ReplyStatus.Computed, "made up is lost: an error"), (failed.Status, failed.Problem));
+        Assert.Equal((byte)PairStatus.Failed, failed.Payload.Span[0]);
+
+        await changed.Task.WaitAsync(TimeSpan.FromSeconds(10));
+        Assert.Equal((0, 0, 0L, _device.Lost), (_shard.Report.Held.Length, _shard.Report.Loading, _shard.Report.WeightsBudget, _shard.Report.Problem));
+        Assert.Empty(_shard.Assign(new ShardAssignment(new Epoch(2, 0), [], [0, 1])).Held);
+    }
+
+    [Fact]
     public async Task A_device_without_room_for_a_larger_frame_fails_its_pairs_and_serves_the_next()
     {
         await LoadAsync(0);
