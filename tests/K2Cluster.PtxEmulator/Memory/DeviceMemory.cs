@@ -13,19 +13,27 @@ public sealed unsafe class DeviceMemory : IDisposable
     public const int Alignment = 256;
 
     private const int PageBits = 20;
-    private const ulong Base = 0x7f0000000000;
+    /// <summary>What each device has of the addresses: 64 GiB.</summary>
+    private const int SpaceBits = 36;
     private const byte FirstStamp = 2;
 
     private readonly Lock _lock = new();
     private readonly SortedDictionary<ulong, DeviceAllocation> _live = [];
     private readonly List<DeviceAllocation> _released = [];
     private readonly long _capacity;
+    private readonly ulong _base;
     private DeviceAllocation?[] _pages = new DeviceAllocation?[1024];
     private int _nextPage = 1;
     private byte _stamp = FirstStamp - 1;
 
     /// <param name="capacity">Bytes; more is out of memory.</param>
-    public DeviceMemory(long capacity = long.MaxValue) => _capacity = capacity;
+    /// <param name="device">Devices of different numbers, up to 1,983, have no address in common.</param>
+    public DeviceMemory(long capacity = long.MaxValue, int device = 0)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)device, 1983u);
+        _capacity = capacity;
+        _base = (ulong)(device + 1) << SpaceBits;
+    }
 
     public long AllocatedBytes { get; private set; }
 
@@ -56,6 +64,8 @@ public sealed unsafe class DeviceMemory : IDisposable
             if (bytes > _capacity - AllocatedBytes)
                 throw new DeviceMemoryException(DeviceMemoryError.OutOfMemory, $"{bytes} bytes asked for, {_capacity - AllocatedBytes} of {_capacity} free.");
             int pages = (int)((bytes + (1 << PageBits) - 1) >> PageBits);
+            if (_nextPage + (long)pages >= 1L << (SpaceBits - PageBits))
+                throw new DeviceMemoryException(DeviceMemoryError.OutOfMemory, $"{bytes} bytes asked for, and no addresses are left.");
             int first = _nextPage;
             // A page between allocations stays empty.
             _nextPage += pages + 1;
@@ -66,7 +76,7 @@ public sealed unsafe class DeviceMemory : IDisposable
                 Volatile.Write(ref _pages, grown);
             }
 
-            DeviceAllocation allocation = new(Base + ((ulong)first << PageBits), bytes, name ?? $"allocation {first}");
+            DeviceAllocation allocation = new(_base + ((ulong)first << PageBits), bytes, name ?? $"allocation {first}");
             _pages.AsSpan(first, pages).Fill(allocation);
             _live.Add(allocation.Address, allocation);
             AllocatedBytes += bytes;
@@ -194,11 +204,14 @@ public sealed unsafe class DeviceMemory : IDisposable
         }
     }
 
+    /// <summary>Whether an address is one that this device gives.</summary>
+    internal bool IsOwn(ulong address) => address >> SpaceBits == _base >> SpaceBits;
+
     /// <summary>The allocation whose pages hold the address, freed or not; the caller checks the bounds. Called while kernels run.</summary>
     internal DeviceAllocation? Find(ulong address)
     {
         DeviceAllocation?[] pages = Volatile.Read(ref _pages);
-        ulong page = (address - Base) >> PageBits;
+        ulong page = (address - _base) >> PageBits;
         return page < (ulong)pages.Length ? pages[page] : null;
     }
 
