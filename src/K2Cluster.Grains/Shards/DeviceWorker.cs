@@ -104,7 +104,7 @@ internal sealed class DeviceWorker : IDisposable
             }
             else
             {
-                pairs.Fill(PairStatus.Failed);
+                pairs.Fill(FailedStatus());
             }
 
             K2Telemetry.ForwardDuration.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
@@ -192,9 +192,7 @@ internal sealed class DeviceWorker : IDisposable
         }
         catch (Exception exception)
         {
-            _work.Statuses.Fill(PairStatus.Failed);
-            if (exception is DeviceLostException)
-                _onLost();
+            _work.Statuses.Fill(FailedStatus());
             return exception.Message;
         }
 
@@ -207,6 +205,15 @@ internal sealed class DeviceWorker : IDisposable
         }
 
         return _work.Statuses.Contains(PairStatus.Failed) ? $"{_device.Description.Name} could not compute them" : null;
+    }
+
+    /// <summary>Of pairs that the device threw at. One that is lost holds nothing any more: the pairs wait for the next plan, which gives them to another.</summary>
+    private PairStatus FailedStatus()
+    {
+        if (_device.Lost is null)
+            return PairStatus.Failed;
+        _onLost();
+        return PairStatus.NotHeld;
     }
 
     /// <summary>Makes the device's buffers large enough; when it has no room for that, says so and leaves those that are there.</summary>
@@ -251,7 +258,7 @@ internal sealed class DeviceWorker : IDisposable
         if (!hasRoom)
         {
             payload.Clear(); // what a pooled buffer held before is nobody's business
-            payload[..frame.Pairs].Fill((byte)PairStatus.Failed);
+            payload[..frame.Pairs].Fill((byte)FailedStatus());
             return reply;
         }
 

@@ -154,7 +154,7 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
         }
     }
 
-    Measurement<int> IShardCounts.ExpertsHeld() => new(_loader.HeldCount, new KeyValuePair<string, object?>("k2.shard", _name));
+    Measurement<int> IShardCounts.ExpertsHeld() => new(_device.Lost is null ? _loader.HeldCount : 0, new KeyValuePair<string, object?>("k2.shard", _name));
 
     /// <summary>Called by one thread at a time, as the device computes: no interlocked addition is needed.</summary>
     private void Count(int layer, int expert)

@@ -18,6 +18,7 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
     private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan LeavePatience = TimeSpan.FromMilliseconds(500);
 
+    private readonly Dictionary<ShardId, string?> _problems = [];
     private volatile string? _problem = "not reported yet";
 
     /// <summary>Why the last report did not arrive; null when it did.</summary>
@@ -37,10 +38,22 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
         while (!stoppingToken.IsCancellationRequested)
         {
             SiloReport report = new(cluster.SiloName, options.Grid, [.. shards.All.Select(shard => shard.Report)], self.SiloAddress);
+            LogProblems(report);
             if (!report.Shards.IsEmpty)
                 await TryReportAsync(report, CallTimeout, stoppingToken).ConfigureAwait(false);
             await Task.Delay(ShortestInterval, time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await shards.WaitForChangeAsync(_problem is null ? Interval : RetryInterval, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    /// <summary>Each problem once, when it comes.</summary>
+    private void LogProblems(SiloReport report)
+    {
+        foreach (ShardReport shard in report.Shards)
+        {
+            if (shard.Problem is { } problem && _problems.GetValueOrDefault(shard.Shard.Id) != problem)
+                LogShardProblem(log, shard.Shard.Id, problem);
+            _problems[shard.Shard.Id] = shard.Problem;
         }
     }
 
@@ -63,4 +76,7 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The placement grain did not take this silo's report; trying again: {Reason}")]
     private static partial void LogFailed(ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Shard {Shard}: {Problem}")]
+    private static partial void LogShardProblem(ILogger logger, ShardId shard, string problem);
 }
