@@ -77,7 +77,7 @@ public sealed class CudaExpertDevice : IExpertDevice
         }
         catch
         {
-            _owned.Dispose();
+            Free();
             throw;
         }
     }
@@ -226,7 +226,7 @@ public sealed class CudaExpertDevice : IExpertDevice
                     if (_disposed)
                         return;
                     _disposed = true;
-                    _owned.Dispose();
+                    Free();
                 }
             }
         }
@@ -251,6 +251,14 @@ public sealed class CudaExpertDevice : IExpertDevice
 
     /// <summary>What is kept free of a GPU with so much memory: a sixteenth, 5 GB of 80.</summary>
     internal static long HeadRoom(long memory) => memory / 16;
+
+    /// <summary>Lets go of everything, once nothing runs on it.</summary>
+    private void Free()
+    {
+        if (_context is not null)
+            _ = IsUsable();
+        _owned.Dispose();
+    }
 
     private void Check()
     {

@@ -1,0 +1,118 @@
+using K2Cluster.Cuda.Device;
+using K2Cluster.Kernels.Devices;
+using K2Cluster.Kernels.Experts;
+using K2Cluster.Kernels.Tests;
+using K2Cluster.Kernels.Tests.Devices;
+using K2Cluster.PtxEmulator.FakeDriver;
+using ManagedCuda.BasicTypes;
+
+namespace K2Cluster.Cuda.Tests.Device;
+
+/// <summary>What goes wrong on a card ends in an error that says it, and in nothing else.</summary>
+public sealed class DeviceLossTests : FakeDriverTest
+{
+    private const int Layer = 1;
+
+    private static readonly ExpertKey First = new(Layer, 0);
+    private static readonly ExpertKey Second = new(Layer, 1);
+
+    private readonly RandomExperts _model = new(int4: true, 32, 32, experts: 2);
+
+    [Fact]
+    public void Wherever_memory_runs_out_it_is_said_and_all_is_given_back()
+    {
+        int failures = 0;
+        for (long number = 1; ; number++)
+        {
+            Machine.Devices[0].Faults.OutOfMemoryAtAllocation(Machine.Devices[0].Allocations + number);
+            try
+            {
+                using CudaExpertDevice device = Open(_model);
+                using ExpertWork work = device.CreateWork(1, 1);
+                device.Load(First, _model);
+                break;
+            }
+            catch (Exception exception)
+            {
+                Assert.Contains("CUDA_ERROR_OUT_OF_MEMORY", exception.Message, StringComparison.Ordinal);
+                Assert.Empty(Machine.Leaks);
+                failures++;
+            }
+        }
+
+        Assert.InRange(failures, 5, 50);
+    }
+
+    [Fact]
+    public void Without_memory_for_larger_buffers_the_others_go_on()
+    {
+        using CudaExpertDevice device = Open(_model);
+        device.Load(First, _model);
+        using ExpertWork work = device.CreateWork(1, 1);
+        Machine.Devices[0].Faults.OutOfMemoryAtAllocation(Machine.Devices[0].Allocations + 2);
+        InsufficientMemoryException full = Assert.Throws<InsufficientMemoryException>(() => device.CreateWork(8, 8));
+        Assert.StartsWith("cuda:0 Fake GPU has no memory left for this: cuMemAlloc", full.Message, StringComparison.Ordinal);
+
+        Forward(device, work, Layer, Samples.GaussianBf16(32, 1), (0, 0));
+        Assert.Equal((PairStatus.Done, null), (work.Statuses[0], device.Lost));
+    }
+
+    [Theory]
+    [InlineData(CUResult.ErrorIllegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS", "Start this process again")]
+    [InlineData(CUResult.ErrorECCUncorrectable, "CUDA_ERROR_ECC", "reset or replace the card")]
+    [InlineData(CUResult.ErrorLaunchTimeout, "CUDA_ERROR_LAUNCH_TIMEOUT", "dmesg")]
+    public void An_error_that_stays_ends_the_device_and_nothing_else(CUResult error, string name, string remedy)
+    {
+        Install(new FakeGpu { MemoryBytes = 64 << 20 }, new FakeGpu { MemoryBytes = 64 << 20 });
+        using CudaExpertDevice device = Open(_model);
+        using CudaExpertDevice other = Open(_model, ordinal: 1);
+        using ExpertWork work = device.CreateWork(1, 1);
+        using ExpertWork otherWork = other.CreateWork(1, 1);
+        device.Load(First, _model);
+        other.Load(First, _model);
+
+        Machine.Devices[0].Faults.StickyErrorAtLaunch(Machine.Devices[0].Launches + 2, error);
+        DeviceLostException lost = Assert.Throws<DeviceLostException>(() => Forward(device, work, Layer, Samples.GaussianBf16(32, 1), (0, 0)));
+        Assert.StartsWith("cuda:0 Fake GPU is lost: cu", lost.Message, StringComparison.Ordinal);
+        Assert.Contains(name, lost.Message, StringComparison.Ordinal);
+        Assert.Contains(remedy, lost.Message, StringComparison.Ordinal);
+
+        Assert.Equal(lost.Message, device.Lost);
+        Assert.False(device.Holds(First));
+        Assert.False(device.Unload(First));
+        Assert.Throws<DeviceLostException>(() => device.Load(Second, _model));
+        Assert.Throws<DeviceLostException>(() => device.CreateWork(1, 1));
+        Assert.Throws<DeviceLostException>(() => device.Forward(work));
+
+        Forward(other, otherWork, Layer, Samples.GaussianBf16(32, 1), (0, 0));
+        Assert.Equal((PairStatus.Done, null), (otherWork.Statuses[0], other.Lost));
+    }
+
+    [Fact]
+    public void An_error_in_a_copy_of_a_load_ends_the_device_too()
+    {
+        using CudaExpertDevice device = Open(_model);
+        Machine.Devices[0].Faults.StickyErrorAtCopy(Machine.Devices[0].Copies + 3);
+        Assert.Throws<DeviceLostException>(() => device.Load(First, _model));
+        Assert.NotNull(device.Lost);
+    }
+
+    [Fact]
+    public void A_card_that_breaks_between_calls_is_lost_at_the_next()
+    {
+        using CudaExpertDevice device = Open(_model);
+        device.Load(First, _model);
+        using ExpertWork work = device.CreateWork(1, 1);
+        Forward(device, work, Layer, Samples.GaussianBf16(32, 1), (0, 0));
+        Machine.Devices[0].Break(CUResult.ErrorUnknown);
+        Assert.Null(device.Lost);
+        device.Unload(First);
+        Assert.NotNull(device.Lost);
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        _model.Dispose();
+        base.Dispose(disposing);
+    }
+}
