@@ -44,7 +44,8 @@ internal sealed class LocalCluster : IAsyncDisposable
 
     public ChildProcess LaunchSilo(string name, params string[] options)
     {
-        ChildProcess silo = Programs.Start("silo", "K2Cluster.Silo", ["--model", _model, "--silo-name", name, "--device", "cpu", .. _membership, .. options], _environment);
+        string[] device = options.Contains("--device") ? [] : ["--device", "cpu"];
+        ChildProcess silo = Programs.Start("silo", "K2Cluster.Silo", ["--model", _model, "--silo-name", name, .. device, .. _membership, .. options], _environment);
         Silos[name] = silo;
         return silo;
     }
