@@ -108,7 +108,15 @@ internal sealed unsafe class ThreadBlock : IDisposable
         barrier.Arrived += 32;
         barrier.Participants.Add(warp);
         if (instruction->Flow == Flow.Barrier)
+        {
             warp.State = WarpState.Waiting;
+            barrier.Waiting.Add(warp);
+        }
+        else
+        {
+            Pass(warp, barrier);
+        }
+
         if (barrier.Arrived == barrier.Expected)
             Complete(barrier);
     }
@@ -121,25 +129,31 @@ internal sealed unsafe class ThreadBlock : IDisposable
         Shared.Dispose();
     }
 
-    /// <summary>All have come: each has now seen what any of them has seen, and what any of them did.</summary>
+    /// <summary>A warp arrives and does not wait: what it does from now on is after this event, and not what the barrier passes on.</summary>
+    private void Pass(Warp warp, Barrier barrier)
+    {
+        warp.SetEvent(++_event, _warpCount);
+        for (int other = 0; other < _warpCount; other++)
+            barrier.Passed[other] = Math.Max(barrier.Passed[other], warp.Seen[other]);
+    }
+
+    /// <summary>All have come: each that waited has now seen what any of them has seen, and what any of them did.</summary>
     private void Complete(Barrier barrier)
     {
         _event++;
         Span<ulong> seen = stackalloc ulong[Warp.MaxPerBlock];
-        seen.Clear();
-        foreach (Warp warp in barrier.Participants)
+        barrier.Passed.CopyTo(seen);
+        foreach (Warp warp in barrier.Waiting)
         {
             for (int other = 0; other < _warpCount; other++)
                 seen[other] = Math.Max(seen[other], warp.Seen[other]);
         }
 
-        foreach (Warp warp in barrier.Participants)
+        foreach (Warp warp in barrier.Waiting)
             seen[warp.Number] = _event;
-        foreach (Warp warp in barrier.Participants)
+        foreach (Warp warp in barrier.Waiting)
         {
-            // One that only arrived does not wait, and so has seen nothing; but its own later work is later than this event.
-            if (warp.State == WarpState.Waiting)
-                seen.CopyTo(warp.Seen);
+            seen.CopyTo(warp.Seen);
             warp.SetEvent(_event, _warpCount);
             warp.State = WarpState.Ready;
         }

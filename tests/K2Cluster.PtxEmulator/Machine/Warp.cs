@@ -153,12 +153,10 @@ internal sealed unsafe class Warp
             if (instruction->Flow == Flow.None)
             {
                 _at++;
-                if (executing == 0)
-                    continue;
                 Executing = executing;
                 if (instruction->Tracked)
                     RunTracked(instruction);
-                else
+                else if (executing != 0)
                     instruction->Handler(this, instruction);
                 continue;
             }
@@ -282,6 +280,8 @@ internal sealed unsafe class Warp
     private void RunTracked(Instruction* instruction)
     {
         CheckTracked(instruction);
+        if (Executing == 0)
+            return;
         instruction->Handler(this, instruction);
         Tracking tracking = _kernel.Tracking[instruction->Index]!;
         if (tracking.IsCopy)
@@ -302,6 +302,9 @@ internal sealed unsafe class Warp
     private void CheckTracked(Instruction* instruction)
     {
         Tracking tracking = _kernel.Tracking[instruction->Index]!;
+        // A guard is read by all active lanes.
+        if (tracking.Guard >= 0 && (_active & ~_written[tracking.Guard]) is not 0 and uint unknown)
+            throw Fault(PtxFaultKind.Uninitialised, $"{_kernel.TrackedNames[tracking.Guard]} was not written", instruction, BitOperations.TrailingZeroCount(unknown));
         if (tracking.IsCopy)
             return;
         foreach (int source in tracking.Reads)
@@ -310,9 +313,5 @@ internal sealed unsafe class Warp
             if (missing != 0)
                 throw Fault(PtxFaultKind.Uninitialised, $"{_kernel.TrackedNames[source]} was not written", instruction, BitOperations.TrailingZeroCount(missing));
         }
-
-        // A guard is read by all active lanes.
-        if (tracking.Guard >= 0 && (_active & ~_written[tracking.Guard]) is not 0 and uint unknown)
-            throw Fault(PtxFaultKind.Uninitialised, $"{_kernel.TrackedNames[tracking.Guard]} was not written", instruction, BitOperations.TrailingZeroCount(unknown));
     }
 }
