@@ -9,7 +9,8 @@ internal sealed unsafe partial class InstructionDecoder
 {
     private void DecodeArithmetic(ref Instruction instruction)
     {
-        PtxType type = LastType;
+        // The mode of a prmt stands after its type.
+        PtxType type = _statement.Parts[0] == "prmt" ? PtxType.B32 : LastType;
         if (type == PtxType.Pred)
             DecodePredicate(ref instruction);
         else if (type.IsFloat())
@@ -113,7 +114,6 @@ internal sealed unsafe partial class InstructionDecoder
                 Allow("f4e", "b4e", "rc8", "ecl", "ecr", "rc16");
                 string[] modes = ["b32", "f4e", "b4e", "rc8", "ecl", "ecr", "rc16"];
                 Operands(ref instruction, type, type, type, type);
-                // The mode stands after the type.
                 instruction.Immediate = Math.Max(0, Array.FindIndex(modes, 1, _statement.Has));
                 instruction.Handler = &BitHandlers.Permute;
                 break;
@@ -435,7 +435,7 @@ internal sealed unsafe partial class InstructionDecoder
             }
         }
 
-        return source.Bytes() == 8 ? &ConversionHandlers.AnyWide : &ConversionHandlers.Any;
+        return source.Bytes() == 8 || conversion.From.Bytes() == 8 ? &ConversionHandlers.AnyWide : &ConversionHandlers.Any;
     }
 
     private void DecodeCompare(ref Instruction instruction)
