@@ -73,6 +73,9 @@ public sealed class CudaExpertDevice : IExpertDevice
             int slots = Slots(config, memory);
             _slab = _owned.Add(new ExpertSlab(_shape, slots, _forwards));
             Description = new DeviceDescription(card.FullName, _kernels.Kind, slots * _shape.SlotBytes);
+
+            // A copy from pageable memory may return before it is there, and our streams do not wait for the null stream.
+            _context.Synchronize();
             Check();
         }
         catch
