@@ -13,7 +13,7 @@ public sealed unsafe class PtxProgram : IDisposable
     private readonly Dictionary<string, ulong> _globals = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Lazy<DecodedKernel>> _kernels = new(StringComparer.Ordinal);
     private readonly ConcurrentBag<ThreadBlock> _idle = [];
-    private readonly Dictionary<ThreadBlock, string> _madeFor = [];
+    private readonly HashSet<ThreadBlock> _made = [];
 
     public PtxProgram(PtxModule module, DeviceMemory memory)
     {
@@ -125,11 +125,11 @@ public sealed unsafe class PtxProgram : IDisposable
 
     public void Dispose()
     {
-        lock (_madeFor)
+        lock (_made)
         {
-            foreach (ThreadBlock block in _madeFor.Keys)
+            foreach (ThreadBlock block in _made)
                 block.Dispose();
-            _madeFor.Clear();
+            _made.Clear();
             _idle.Clear();
         }
 
@@ -211,8 +211,8 @@ public sealed unsafe class PtxProgram : IDisposable
         if (found is not null)
             return found;
         ThreadBlock made = new(kernel);
-        lock (_madeFor)
-            _madeFor.Add(made, kernel.Kernel.Name);
+        lock (_made)
+            _made.Add(made);
         return made;
     }
 
@@ -220,8 +220,8 @@ public sealed unsafe class PtxProgram : IDisposable
 
     private void Discard(ThreadBlock block)
     {
-        lock (_madeFor)
-            _madeFor.Remove(block);
+        lock (_made)
+            _made.Remove(block);
         block.Dispose();
     }
 }
