@@ -19,6 +19,7 @@ internal static class K2Tool
             SynthCommand.Create(console),
             ChatCommand.Create(console, error),
             BenchCommand.Create(console),
+            GpuCheckCommand.Create(console, error),
         };
         // Nobody's screen limits a pipe: lines are not to be broken for it.
         if (!console.Profile.Out.IsTerminal)

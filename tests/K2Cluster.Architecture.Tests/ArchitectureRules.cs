@@ -17,13 +17,14 @@ public static class ArchitectureRules
         ["K2Cluster.Fabric"] = [],
         ["K2Cluster.Kernels"] = ["K2Cluster.Checkpoint"],
         ["K2Cluster.Cuda"] = ["K2Cluster.Checkpoint", "K2Cluster.Kernels", "K2Cluster.Telemetry"],
+        ["K2Cluster.GpuCheck"] = ["K2Cluster.Checkpoint", "K2Cluster.Kernels", "K2Cluster.Cuda"],
         ["K2Cluster.Trunk"] = ["K2Cluster.Checkpoint", "K2Cluster.Kernels", "K2Cluster.Telemetry"],
         ["K2Cluster.Engine"] = ["K2Cluster.Kernels", "K2Cluster.Trunk", "K2Cluster.Telemetry"],
         ["K2Cluster.Cluster"] = ["K2Cluster.Checkpoint", "K2Cluster.Kernels", "K2Cluster.Contracts", "K2Cluster.Fabric", "K2Cluster.Telemetry"],
         ["K2Cluster.Grains"] = ["K2Cluster.Checkpoint", "K2Cluster.Kernels", "K2Cluster.Contracts", "K2Cluster.Fabric", "K2Cluster.Cluster", "K2Cluster.Telemetry"],
         ["K2Cluster.Hosting"] = ["K2Cluster.Cluster", "K2Cluster.Telemetry", "K2Cluster.Checkpoint"],
         ["K2Cluster.Embedding"] = ["K2Cluster.Grains", "K2Cluster.Cuda", "K2Cluster.Hosting"],
-        ["K2Cluster.Cli"] = ["K2Cluster.Checkpoint", "K2Cluster.Text", "K2Cluster.Kernels", "K2Cluster.Trunk", "K2Cluster.Engine", "K2Cluster.Protocol", "K2Cluster.Contracts", "K2Cluster.Telemetry"],
+        ["K2Cluster.Cli"] = ["K2Cluster.GpuCheck", "K2Cluster.Checkpoint", "K2Cluster.Text", "K2Cluster.Kernels", "K2Cluster.Trunk", "K2Cluster.Engine", "K2Cluster.Protocol", "K2Cluster.Contracts", "K2Cluster.Telemetry"],
         ["Gateway"] = ["K2Cluster.Engine", "K2Cluster.Trunk", "K2Cluster.Kernels", "K2Cluster.Checkpoint", "K2Cluster.Text", "K2Cluster.Protocol", "K2Cluster.Cluster", "K2Cluster.Contracts", "K2Cluster.Telemetry", "K2Cluster.Hosting", "K2Cluster.Embedding"],
         ["Silo"] = ["K2Cluster.Embedding", "K2Cluster.Hosting", "K2Cluster.Cluster", "K2Cluster.Telemetry"],
     };
@@ -31,7 +32,7 @@ public static class ArchitectureRules
     /// <summary>Rooms that know neither Orleans nor sockets nor HTTP.</summary>
     private static readonly string[] Plain =
     [
-        "K2Cluster.Checkpoint", "K2Cluster.Text", "K2Cluster.Kernels", "K2Cluster.Cuda", "K2Cluster.Trunk", "K2Cluster.Engine",
+        "K2Cluster.Checkpoint", "K2Cluster.Text", "K2Cluster.Kernels", "K2Cluster.Cuda", "K2Cluster.GpuCheck", "K2Cluster.Trunk", "K2Cluster.Engine",
         "K2Cluster.Fabric", "K2Cluster.Telemetry",
     ];
 

@@ -98,7 +98,7 @@ internal sealed unsafe class ExpertKernels
         }
     }
 
-    private static CudaKernel Make(string name, CUmodule module, LaunchPlan plan, uint grid)
+    internal static CudaKernel Make(string name, CUmodule module, LaunchPlan plan, uint grid)
     {
         CudaKernel kernel = new(name, module)
         {
@@ -111,7 +111,7 @@ internal sealed unsafe class ExpertKernels
         return kernel;
     }
 
-    private static CUmodule Load(CudaContext context, string name, byte[] ptx)
+    internal static CUmodule Load(CudaContext context, string name, byte[] ptx)
     {
         byte[] log = new byte[LogBytes];
         try
