@@ -18,7 +18,7 @@ internal static class ReportText
             Line(text, $"Small shapes only: the figures say nothing about the card.");
         foreach (Disagreement wrong in report.Disagreements)
             Line(text, $"- **{wrong.Target} {wrong.Kernel}**: {wrong.What} ({wrong.Where})");
-        Head(text, "Compared with FP64 on the CPU", "A row's error is relative to its length; at most 3e-3, of which the rounding to BF16 makes 1.7e-3. Kernels without an error must be exact. A row's bits were the same in every launch.");
+        Head(text, "Compared with FP64 on the CPU", "A row's error is relative to its length; at most 3e-3 where 128 elements or more were compared, and every element is within its rounding to BF16 (2^-8) and what sums in FP32 lose. Kernels without an error must be exact. A row's bits were the same in every launch.");
         Table(text, ["PTX", "kernel", "launches", "worst error"], report.Verified.Select(kernel => (string[])[kernel.Target, kernel.Kernel, $"{kernel.Launches}", kernel.WorstError > 0 ? Show(kernel.WorstError, "0.0e+0") : "exact"]));
         if (report.Copies.Count > 0)
         {

@@ -166,8 +166,13 @@ internal sealed class HostExpert
         }
         else
         {
-            _parts[(int)part] = Numbers(count, () => kind == WeightKind.AllLeast ? -unit : isExtreme ? unit * Sign() * (1 + (0.99 * random.NextDouble())) : unit * ((2 * random.NextDouble()) - 1));
+            int next = 0;
+            double least = 0;
+            _parts[(int)part] = Numbers(count, () => kind == WeightKind.AllLeast ? LeastOfRow() : isExtreme ? unit * Sign() * (1 + (0.99 * random.NextDouble())) : unit * ((2 * random.NextDouble()) - 1));
             _parts[(int)part + 1] = [];
+
+            // One number a row: were it one for all, a row of equal outputs would have the rounding of one.
+            double LeastOfRow() => next++ % inputs == 0 ? least = -unit * (1 + random.NextDouble()) : least;
         }
 
         int Sign() => random.Next(2) == 0 ? 1 : -1;
