@@ -33,13 +33,8 @@ internal sealed unsafe partial class EditedPtx : IDisposable
         return body.Remove(last.Index, last.Length);
     }
 
-    /// <summary>The last product of matrices gets its second operand's registers the wrong way round.</summary>
-    public static string SwapOperands(string body)
-    {
-        Match mma = Mma().Matches(body)[^1];
-        (Group first, Group second) = (mma.Groups[1], mma.Groups[2]);
-        return $"{body[..first.Index]}{second.Value}, {first.Value}{body[(second.Index + second.Length)..]}";
-    }
+    /// <summary>Every product of matrices gets its second operand's registers the wrong way round: the inputs of a group in another order than its weights.</summary>
+    public static string SwapOperands(string body) => Mma().Replace(body, "$1{$3, $2}");
 
     public void Dispose()
     {
@@ -68,7 +63,6 @@ internal sealed unsafe partial class EditedPtx : IDisposable
     [GeneratedRegex(@"^[ \t]*(@!?%p\d+ )?[ \t]*st\.global[^;]*;", RegexOptions.Multiline)]
     private static partial Regex GlobalStore();
 
-    /// <summary>The two B registers of an mma.</summary>
-    [GeneratedRegex(@"mma\.sync[^;]*?\{[^}]*\}\s*,\s*\{[^}]*\}\s*,\s*\{\s*(%\w+)\s*,\s*(%\w+)\s*\}", RegexOptions.Singleline)]
+    [GeneratedRegex(@"(mma\.sync[^;]*?\{[^}]*\}\s*,\s*\{[^}]*\}\s*,\s*)\{\s*(%\w+)\s*,\s*(%\w+)\s*\}", RegexOptions.Singleline)]
     private static partial Regex Mma();
 }

@@ -45,8 +45,8 @@ internal sealed class Measurer(Gpu gpu, CheckPlan plan, Progress progress, Cance
             return;
         using MeasuredExperts measured = new(gpu, kernels, sizes, plan, Ceiling, experts);
         Kernels.Add(measured.Shuffle());
-        IReadOnlyList<int> active = isBest ? plan.ActiveExperts : [plan.ActiveExperts[0], plan.ActiveExperts[^1]];
-        IReadOnlyList<int> rows = isBest ? plan.RowsPerExpert : [plan.RowsPerExpert[0], plan.RowsPerExpert[^1]];
+        IReadOnlyList<int> active = isBest ? plan.ActiveExperts : [.. plan.ActiveExperts.Take(1).Union(plan.ActiveExperts.TakeLast(1))];
+        IReadOnlyList<int> rows = isBest ? plan.RowsPerExpert : [.. plan.RowsPerExpert.Take(1).Union(plan.RowsPerExpert.TakeLast(1))];
         foreach (int count in active.Where(count => count <= experts))
         {
             foreach (int each in rows)

@@ -9,7 +9,7 @@ internal sealed record VerifiedShape(ExpertSizes Sizes)
         new(IsLarge: true, 64), new(IsLarge: true, 32), new(IsLarge: true, 16), new(IsLarge: true, 8), new(IsLarge: true, 64, IsAlone: true),
     ];
 
-    private static readonly Variant[] Few = [new(IsLarge: false, 8), new(IsLarge: false, 2, IsAlone: true), new(IsLarge: true, 16)];
+    private static readonly Variant[] Few = [new(IsLarge: false, 8), new(IsLarge: false, 2, IsAlone: true), new(IsLarge: true, 16), new(IsLarge: true, 64)];
 
     /// <summary>Rows of one expert, with random weights.</summary>
     public IReadOnlyList<int> Rows { get; init; } = [4096, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 1000];
