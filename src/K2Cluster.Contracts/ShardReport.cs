@@ -32,4 +32,8 @@ public sealed record ShardReport
     /// <summary>The newest assignment that it took; a placement grain whose clock is behind starts above it.</summary>
     [Id(6)]
     public Epoch Assigned { get; init; }
+
+    /// <summary>Counts the shard's reports in its life: one that was overtaken by a newer one says nothing any more.</summary>
+    [Id(7)]
+    public long Number { get; init; }
 }

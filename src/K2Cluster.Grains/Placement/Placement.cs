@@ -52,7 +52,8 @@ internal sealed class Placement
             throw new ArgumentException($"Silo {report.Silo} has a model of {report.Grid.Layers} × {report.Grid.Experts} experts, this cluster's has {_grid.Layers} × {_grid.Experts}: give the other model a --cluster-id of its own.");
         foreach (ShardReport shard in report.Shards)
             StartAbove(shard.Assigned);
-        _silos[report.Silo] = new Silo(report.Shards, report.Address, _time.GetTimestamp());
+        ImmutableArray<ShardReport> before = _silos.TryGetValue(report.Silo, out Silo? known) ? known.Shards : [];
+        _silos[report.Silo] = new Silo([.. report.Shards.Select(shard => Newer(before.FirstOrDefault(old => old.Shard == shard.Shard), shard))], report.Address, _time.GetTimestamp());
         return true;
     }
 
@@ -60,8 +61,11 @@ internal sealed class Placement
     public void Report(ShardReport shard)
     {
         if (_silos.TryGetValue(shard.Shard.Id.Silo, out Silo? silo))
-            _silos[shard.Shard.Id.Silo] = silo with { Shards = [.. silo.Shards.Select(old => old.Shard == shard.Shard ? shard : old)] };
+            _silos[shard.Shard.Id.Silo] = silo with { Shards = [.. silo.Shards.Select(old => old.Shard == shard.Shard ? Newer(old, shard) : old)] };
     }
+
+    /// <summary>Of two reports of a shard; they come by several ways, and one may overtake the other.</summary>
+    private static ShardReport Newer(ShardReport? before, ShardReport now) => before is not null && before.Number > now.Number ? before : now;
 
     /// <summary>A gateway asks for a plan newer than the one it uses.</summary>
     /// <exception cref="ArgumentException">The epoch is far in the future.</exception>

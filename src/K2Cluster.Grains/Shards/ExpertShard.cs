@@ -26,6 +26,8 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
     private readonly long[] _tokens;
     private readonly string _name;
     private readonly Lock _lock = new();
+    private readonly Lock _reporting = new();
+    private long _reports;
     private Epoch _assigned;
 
     /// <param name="identity">Who it is in this life.</param>
@@ -56,25 +58,8 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
     {
         get
         {
-            // Before what it holds: a report must not confirm an assignment with what was held under the one before.
-            Epoch assigned;
-            lock (_lock)
-                assigned = _assigned;
-            (int[] held, int missing, string? problem) = _loader.State();
-
-            // A lost device holds nothing and has room for nothing: the placement gives its experts to the others.
-            if (_device.Lost is { } lost)
-                (held, missing, problem) = ([], 0, lost);
-            return new ShardReport
-            {
-                Shard = Identity,
-                WeightsBudget = _device.Lost is null ? _device.Description.WeightsBudget : 0,
-                ExpertBytes = _device.ExpertBytes,
-                Held = ImmutableCollectionsMarshal.AsImmutableArray(held),
-                Loading = missing,
-                Problem = problem,
-                Assigned = assigned,
-            };
+            lock (_reporting)
+                return MakeReport();
         }
     }
 
@@ -161,6 +146,30 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
     {
         ref long tokens = ref _tokens[_grid.Index(layer, expert)];
         Volatile.Write(ref tokens, tokens + 1);
+    }
+
+    private ShardReport MakeReport()
+    {
+        // Before what it holds: a report must not confirm an assignment with what was held under the one before.
+        Epoch assigned;
+        lock (_lock)
+            assigned = _assigned;
+        (int[] held, int missing, string? problem) = _loader.State();
+
+        // A lost device holds nothing and has room for nothing: the placement gives its experts to the others.
+        if (_device.Lost is { } lost)
+            (held, missing, problem) = ([], 0, lost);
+        return new ShardReport
+        {
+            Shard = Identity,
+            WeightsBudget = _device.Lost is null ? _device.Description.WeightsBudget : 0,
+            ExpertBytes = _device.ExpertBytes,
+            Held = ImmutableCollectionsMarshal.AsImmutableArray(held),
+            Loading = missing,
+            Problem = problem,
+            Assigned = assigned,
+            Number = ++_reports,
+        };
     }
 
     /// <summary>What is wrong with a frame, which may come from anybody; null when nothing is.</summary>

@@ -302,6 +302,29 @@ public class PlacementTests
     }
 
     [Fact]
+    public void A_report_that_a_newer_one_has_overtaken_says_nothing()
+    {
+        Join("a");
+        _world["a"].Held = [];
+        ShardReport early = _world["a"].Report("a") with { Number = 1 };
+        _world["a"].Held = [.. Enumerable.Range(0, Grid.Count)];
+        _placement.Report(new SiloReport("a", Grid, [_world["a"].Report("a") with { Number = 2 }]));
+        _placement.Advance(View([]));
+        Assert.Null(_placement.Plan!.Incomplete);
+
+        // The answer to an assignment, and the silo's own: both were made before.
+        _placement.Report(early);
+        _placement.Report(new SiloReport("a", Grid, [early]));
+        _placement.Advance(View([]));
+        Assert.Null(_placement.Plan!.Incomplete);
+
+        // One that is newer counts.
+        _placement.Report(early with { Number = 3 });
+        _placement.Advance(View([]));
+        Assert.NotNull(_placement.Plan!.Incomplete);
+    }
+
+    [Fact]
     public void A_shard_that_another_placement_grain_has_assigned_is_assigned_again()
     {
         Join("a");
