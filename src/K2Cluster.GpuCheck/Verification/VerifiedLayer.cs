@@ -1,6 +1,6 @@
 using K2Cluster.Cuda.Device;
-using K2Cluster.Kernels.Numerics;
 using K2Cluster.GpuCheck.Reports;
+using K2Cluster.Kernels.Numerics;
 using ManagedCuda;
 using ManagedCuda.BasicTypes;
 
