@@ -120,7 +120,7 @@ public sealed class CudaExpertDevice : IExpertDevice
             bool loaded = false;
             try
             {
-                LoadInto(slot, index, new CheckpointExpert(_catalog, source, expert, _shape.IsInt4));
+                _staging.Load(new CheckpointExpert(_catalog, source, expert, _shape.IsInt4), _slab.Address(slot));
                 loaded = true;
             }
             catch (CudaException exception)
@@ -135,6 +135,8 @@ public sealed class CudaExpertDevice : IExpertDevice
                         _slab.GiveBack(slot);
                 }
             }
+
+            Publish(index, slot);
         }
     }
 
@@ -269,7 +271,8 @@ public sealed class CudaExpertDevice : IExpertDevice
         int index = _shape.IndexOf(key);
         MadeUpExpert expert = new(_shape);
         _slab.TryTake(out int slot);
-        LoadInto(slot, index, expert);
+        _staging.Load(expert, _slab.Address(slot));
+        Publish(index, slot);
         using CudaExpertWork work = new(this, _shape, _kernels, _slab, CudaExpertWork.MostSmallRows + 1, CudaExpertWork.MostSmallRows + 1);
         string? problem = SelfCheck.Run(work, _forwards, expert, key);
         _slab.Withdraw(index);
@@ -290,11 +293,20 @@ public sealed class CudaExpertDevice : IExpertDevice
         }
     }
 
-    private void LoadInto(int slot, int index, IExpertReader expert)
+    private void Publish(int index, int slot)
     {
-        _staging.Load(expert, _slab.Address(slot));
         lock (_gate)
-            _slab.Publish(index, slot);
+        {
+            try
+            {
+                _slab.Publish(index, slot);
+            }
+            catch (CudaException exception)
+            {
+                // As in Unload: whether forwards find the expert is not known, so its slot could never be used again.
+                throw Lose(exception);
+            }
+        }
     }
 
     /// <summary>Called first by whatever uses the device, on whatever thread.</summary>
@@ -315,15 +327,15 @@ public sealed class CudaExpertDevice : IExpertDevice
 
     /// <summary>
     /// What a failure means: too little memory for this once; something that passed; or the end of the device, where the
-    /// driver answers every call with the same error from then on.
+    /// driver answers every call with the same error from then on. When it returns, nothing runs on the caller's buffers.
     /// </summary>
     private Exception Explain(CudaException failure)
     {
-        if (DeviceFault.IsOutOfMemory((int)failure.CudaError))
-            return new InsufficientMemoryException($"{_card.FullName} has no memory left for this: {failure.Message}", failure);
-        if (_failures < MostFailures && IsUsable())
-            return new InvalidOperationException($"{_card.FullName} failed: {failure.Message}", failure);
-        return Lose(failure);
+        if (!IsUsable() || _failures >= MostFailures)
+            return Lose(failure);
+        return DeviceFault.IsOutOfMemory((int)failure.CudaError)
+            ? new InsufficientMemoryException($"{_card.FullName} has no memory left for this: {failure.Message}", failure)
+            : new InvalidOperationException($"{_card.FullName} failed: {failure.Message}", failure);
     }
 
     private DeviceLostException Lose(CudaException failure)

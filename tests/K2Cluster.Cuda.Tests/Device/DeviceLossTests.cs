@@ -97,6 +97,45 @@ public sealed class DeviceLossTests : FakeDriverTest
         Assert.NotNull(device.Lost);
     }
 
+    [Theory]
+    [InlineData(CUResult.ErrorOutOfMemory, typeof(InsufficientMemoryException))]
+    [InlineData(CUResult.ErrorNotSupported, typeof(InvalidOperationException))]
+    public void Errors_that_pass_fail_a_forward_and_three_in_a_row_end_the_device(CUResult error, Type first)
+    {
+        using CudaExpertDevice device = Open(_model);
+        device.Load(First, _model);
+        using ExpertWork work = device.CreateWork(1, 1);
+        ushort[] row = Samples.GaussianBf16(32, 1);
+
+        // The second copy of a forward is that of its outputs: its kernels are under way.
+        long calls = Machine.Devices[0].CopyCalls;
+        foreach (int call in (ReadOnlySpan<int>)[2, 4, 8, 10, 12])
+            Machine.Devices[0].Faults.PassingErrorAtCopyCall(calls + call, error);
+        Assert.Throws(first, () => Forward(device, work, Layer, row, (0, 0)));
+        Assert.Throws(first, () => Forward(device, work, Layer, row, (0, 0)));
+        Forward(device, work, Layer, row, (0, 0));
+        Assert.Equal((PairStatus.Done, null), (work.Statuses[0], device.Lost));
+
+        Assert.Throws(first, () => Forward(device, work, Layer, row, (0, 0)));
+        Assert.Throws(first, () => Forward(device, work, Layer, row, (0, 0)));
+        Assert.Throws<DeviceLostException>(() => Forward(device, work, Layer, row, (0, 0)));
+        Assert.NotNull(device.Lost);
+    }
+
+    /// <summary>Had it gone on, the slot would have been free with its expert still in the table, and given to two.</summary>
+    [Fact]
+    public void A_device_whose_table_cannot_be_changed_is_given_up()
+    {
+        using CudaExpertDevice device = Open(_model);
+        long before = Machine.Devices[0].CopyCalls;
+        device.Load(First, _model);
+        long last = Machine.Devices[0].CopyCalls - before;
+        Machine.Devices[0].Faults.PassingErrorAtCopyCall(Machine.Devices[0].CopyCalls + last, CUResult.ErrorOutOfMemory);
+        Assert.Throws<DeviceLostException>(() => device.Load(Second, _model));
+        Assert.False(device.Holds(Second));
+        Assert.Throws<DeviceLostException>(() => device.Load(Second, _model));
+    }
+
     [Fact]
     public void A_card_that_breaks_between_calls_is_lost_at_the_next()
     {

@@ -145,6 +145,8 @@ internal static unsafe partial class EntryPoints
     private static CUResult Asynchronous(CUstream handle, Action<FakeDevice> copy, Action? end = null)
     {
         CUResult result = Enter(handle, out FakeDevice device, out FakeStream stream);
+        if (result == CUResult.Success)
+            result = device.AtCopyCall();
         if (result != CUResult.Success)
         {
             end?.Invoke();

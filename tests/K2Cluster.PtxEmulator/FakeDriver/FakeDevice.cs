@@ -15,6 +15,7 @@ public sealed class FakeDevice : IDisposable
     private long _allocations;
     private long _launches;
     private long _copies;
+    private long _copyCalls;
     private long _instructions;
     private int _sticky;
 
@@ -44,6 +45,9 @@ public sealed class FakeDevice : IDisposable
 
     /// <summary>Copies so far.</summary>
     public long Copies => Interlocked.Read(ref _copies);
+
+    /// <summary>Calls so far that asked for a copy or a fill.</summary>
+    public long CopyCalls => Interlocked.Read(ref _copyCalls);
 
     /// <summary>Instructions that lanes executed so far.</summary>
     public long LaneInstructions => Interlocked.Read(ref _instructions);
@@ -101,6 +105,8 @@ public sealed class FakeDevice : IDisposable
     }
 
     internal bool TakesAllocation() => Faults.TakesAllocation(Interlocked.Increment(ref _allocations));
+
+    internal CUResult AtCopyCall() => Faults.AtCopyCall(Interlocked.Increment(ref _copyCalls));
 
     /// <summary>Puts an operation into a stream. The null stream and those that are not non-blocking wait for each other.</summary>
     internal void Enqueue(FakeStream stream, Action operation)

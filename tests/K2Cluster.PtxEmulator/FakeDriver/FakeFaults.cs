@@ -12,6 +12,7 @@ public sealed class FakeFaults
     private readonly HashSet<long> _allocations = [];
     private readonly Dictionary<long, CUResult> _launches = [];
     private readonly Dictionary<long, CUResult> _copies = [];
+    private readonly Dictionary<long, CUResult> _refused = [];
     private (string Path, CUResult Error)? _file;
 
     /// <summary>Before each launch the device waits so long.</summary>
@@ -41,6 +42,13 @@ public sealed class FakeFaults
             _copies[number] = error;
     }
 
+    /// <summary>The n-th call that asks for a copy or a fill gets this error and nothing is copied; later calls are as before.</summary>
+    public void PassingErrorAtCopyCall(long number, CUResult error)
+    {
+        lock (_lock)
+            _refused[number] = error;
+    }
+
     /// <summary>From the launch on before which the file exists, the error stays: for processes that a test cannot reach.</summary>
     public void StickyErrorWhenFileExists(string path, CUResult error = CUResult.ErrorECCUncorrectable)
     {
@@ -68,5 +76,11 @@ public sealed class FakeFaults
     {
         lock (_lock)
             return _copies.GetValueOrDefault(number);
+    }
+
+    internal CUResult AtCopyCall(long number)
+    {
+        lock (_lock)
+            return _refused.GetValueOrDefault(number);
     }
 }
