@@ -43,7 +43,7 @@ public sealed partial class MutationTests
     [Fact]
     public void A_flipped_nibble_order_shows_in_the_numbers()
     {
-        // The shuffle's words of eight: each shift by a nibble becomes the neighbour's.
+        // Of the eight nibbles of a word: each shift by nibbles becomes the neighbour's.
         foreach (int shift in new[] { 4, 8, 12 })
             Expect(Edit("k2_int4", "k2_gate_up_int4_small", "shr.u32", line => line.Contains($", {shift};", StringComparison.Ordinal) ? line.Replace($", {shift};", $", {shift ^ 4};", StringComparison.Ordinal) : line), bf16: false, large: false);
     }
