@@ -20,7 +20,6 @@ public sealed class ToolLoopTests(EmbeddedGateway embedded, ITestOutputHelper ou
             """)!.AsArray();
         JsonArray messages = [new JsonObject { ["role"] = "user", ["content"] = "Read the document to the end." }];
         List<double> milliseconds = [];
-        List<double> ofText = [];
         int[] known = [];
         int differing = 0;
         for (int turn = 1; turn <= Turns; turn++)
@@ -29,12 +28,6 @@ public sealed class ToolLoopTests(EmbeddedGateway embedded, ITestOutputHelper ou
             long start = Stopwatch.GetTimestamp();
             JsonElement response = await embedded.Http.PostAsync("/v1/chat/completions", body);
             milliseconds.Add(Stopwatch.GetElapsedTime(start).TotalMilliseconds);
-
-            // The same conversation sent, read, rendered and encoded, and nothing else.
-            JsonObject textOnly = new() { ["messages"] = messages.DeepClone(), ["tools"] = tools.DeepClone() };
-            start = Stopwatch.GetTimestamp();
-            await embedded.Http.PostAsync("/tokenize", textOnly);
-            ofText.Add(Stopwatch.GetElapsedTime(start).TotalMilliseconds);
 
             JsonElement choice = response.GetProperty("choices")[0];
             Assert.Equal("tool_calls", choice.GetProperty("finish_reason").GetString());
@@ -56,7 +49,7 @@ public sealed class ToolLoopTests(EmbeddedGateway embedded, ITestOutputHelper ou
         }
 
         foreach (int turn in new[] { 20, 100, 200, Turns - 10 })
-            output.WriteLine($"around turn {turn}: {Around(milliseconds, turn):0.0} ms, of which text {Around(ofText, turn):0.0} ms (medians of 20)");
+            output.WriteLine($"around turn {turn}: {Around(milliseconds, turn):0.0} ms (median of 20)");
         output.WriteLine($"{known.Length} tokens in the end; {differing} calls were misnumbered");
 
         static double Around(List<double> times, int turn) => times.Skip(turn - 10).Take(20).Order().ElementAt(10);
