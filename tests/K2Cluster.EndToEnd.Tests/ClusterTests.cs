@@ -16,7 +16,6 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
 
     [Theory]
     [InlineData(1)]
-    [InlineData(2)]
     [InlineData(3)]
     public async Task Silos_give_the_tokens_of_the_embedded_gateway(int silos)
     {

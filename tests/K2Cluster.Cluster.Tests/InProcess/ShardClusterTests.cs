@@ -71,26 +71,6 @@ public class ShardClusterTests(ITestOutputHelper output)
         Assert.Contains("shard test-model/Silo_0/0", cluster.Plans.NotReadyReason);
     }
 
-    [Fact]
-    public async Task Round_trips_are_short()
-    {
-        await using ShardCluster cluster = await ShardCluster.StartAsync(shards: 1);
-        await cluster.WhenEvenAsync(1);
-        ExpertBatch batch = new(1, Batches.HiddenSize, 4);
-        List<double> times = [];
-        for (int i = 0; i < 2000; i++)
-        {
-            batch.Reset(1, 1);
-            long start = Stopwatch.GetTimestamp();
-            cluster.Experts.Collect(cluster.Experts.Submit(batch));
-            times.Add(Stopwatch.GetElapsedTime(start).TotalMicroseconds);
-        }
-
-        times.Sort();
-        output.WriteLine($"Grain call between two silos of this process: p50 {times[1000]:0} µs, p99 {times[1980]:0} µs");
-        Assert.InRange(times[1000], 0, 20_000);
-    }
-
     private static ValueTask<ShardReport> Nowhere(IGrainFactory grains, string silo) =>
         grains.GetGrain<IExpertShardGrain>(new ShardId(ShardCluster.Model, silo, 0).ToString()).AssignAsync(new ShardAssignment(default, [], []));
 
