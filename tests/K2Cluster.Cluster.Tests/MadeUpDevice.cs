@@ -28,7 +28,7 @@ internal sealed class MadeUpDevice(int hiddenSize, long capacity, string kind = 
 
     public bool IsDisposed { get; private set; }
 
-    public static ushort Output(ushort hidden, int layer, int expert) => (ushort)((hidden * 31) + (layer * 1009) + (expert * 7919) + 1);
+    public static ushort Output(ushort hidden, int layer, int expert) => (ushort)(((hidden * 31) + (layer * 1009) + (expert * 7919) + 1) & 0xBFFF); // BF16: below 2, so finite
 
     public void Load(ExpertKey expert, ITensorSource source)
     {

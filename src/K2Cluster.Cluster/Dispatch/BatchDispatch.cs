@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using K2Cluster.Cluster.Plans;
 using K2Cluster.Contracts;
 using K2Cluster.Kernels.Devices;
@@ -9,24 +8,50 @@ using K2Cluster.Telemetry;
 namespace K2Cluster.Cluster.Dispatch;
 
 /// <summary>
-/// One batch on its way: rounds of (group the open pairs by shard, send, take the answers) until no pair is open or worth
-/// waiting for. Between rounds it waits for a newer plan, shortly. Where all experts are on a shard that computes on its
-/// callers' threads, there is nothing to send: who waits computes. One instance serves one slot of the dispatcher, batch
-/// after batch; nobody else touches it between Start and Wait.
+/// One batch on its way. Submitting sends a frame to each shard that is needed; who collects then sees to the rest on its own
+/// thread, whenever an answer or a newer plan has come or a time is up: takes answers, asks other replicas for what failed or
+/// is late, and parks what nobody has, until no pair is open or worth waiting for. Where all experts are on a shard that
+/// computes on its callers' threads, there is nothing to send: who collects computes. One instance serves one slot of the
+/// dispatcher, batch after batch; answers touch it on other threads by setting its signal, and nothing else does.
 /// </summary>
-internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource plans, DispatchOptions options, TimeProvider time, CancellationToken stopping) : IDisposable
+internal sealed class BatchDispatch : IDisposable
 {
-    private readonly ManualResetEventSlim _finished = new();
-    private readonly List<ShardCall> _calls = [];
+    /// <summary>How often a call that is not answered is looked at, for its shard may have fallen silent.</summary>
+    private static readonly TimeSpan LongestWait = TimeSpan.FromMilliseconds(250);
 
-    /// <summary>Sources that calls did not use up.</summary>
-    private readonly Stack<CancellationTokenSource> _cancellations = [];
-    private PairStatus[] _pairs = [];
+    private readonly ExpertDispatcher _dispatcher;
+    private readonly IPlanSource _plans;
+    private readonly DispatchOptions _options;
+    private readonly TimeProvider _time;
+    private readonly CancellationToken _stopping;
+    private readonly CancellationTokenRegistration _stop;
+    private readonly ManualResetEventSlim _signal = new();
+    private readonly DispatchPairs _pairs = new();
+    private readonly BatchAnswers _answers;
+    private readonly BatchRoutes _routes;
+    private readonly List<DispatchCall> _calls = [];
+    private readonly Stack<DispatchCall> _unused = [];
+    private readonly PlanSignal _planSignal;
+    private readonly Action _setSignal;
     private FramePlan _frames = new(0);
+    private Activity? _activity;
+    private ActivityContext _trace;
     private RouteTable? _here;
-    private long[] _failedSince = [];
+    private string? _problem;
+    private TimeSpan _backoff;
+    private long _retryAt;
+    private long _firstFailure;
     private long _start;
     private long _number;
+
+    public BatchDispatch(ExpertDispatcher dispatcher, IPlanSource plans, DispatchOptions options, TimeProvider time, CancellationToken stopping)
+    {
+        (_dispatcher, _plans, _options, _time, _stopping) = (dispatcher, plans, options, time, stopping);
+        (_answers, _routes) = (new BatchAnswers(_pairs, dispatcher.Faults), new BatchRoutes(dispatcher.Faults, time));
+        _planSignal = new PlanSignal(plans, _signal);
+        _setSignal = _signal.Set;
+        _stop = stopping.UnsafeRegister(static signal => ((ManualResetEventSlim)signal!).Set(), _signal);
+    }
 
     /// <summary>0: free.</summary>
     public long Number => Volatile.Read(ref _number);
@@ -39,35 +64,36 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
         Volatile.Write(ref _number, ticket.Number);
     }
 
-    /// <summary>Sends the first round on the caller's thread; what follows runs as answers come.</summary>
+    /// <summary>Sends what can be sent.</summary>
     public void Start()
     {
-        _start = time.GetTimestamp();
-        _finished.Reset();
+        _start = _time.GetTimestamp();
         int pairs = Batch.Rows * Batch.ExpertsPerToken;
-        if (_pairs.Length < pairs)
-        {
-            _pairs = new PairStatus[pairs];
+        if (_frames.MaxPairs < pairs)
             _frames = new FramePlan(pairs);
-        }
+        _pairs.Begin(pairs);
+        _routes.Clear();
+        (_problem, _backoff, _retryAt, _firstFailure) = (null, _options.FirstBackoff, 0, 0);
+        _here = _dispatcher.Routes() is { Here: not null } here ? here : null;
 
-        _pairs.AsSpan(0, pairs).Clear();
-        _here = dispatcher.Routes() is { Here: not null } here ? here : null;
+        // Ended by who collects: until then the caller's own activity is the current one.
+        Activity? current = Activity.Current;
+        _activity = StartActivity();
+        _trace = _activity?.Context ?? current?.Context ?? default;
+        Activity.Current = current;
         if (_here is null)
-            _ = RunAsync(pairs);
+            TryAdvance(isFirst: true);
     }
 
     public void Wait()
     {
-        int pairs = Batch.Rows * Batch.ExpertsPerToken;
-        if (_here is not null)
+        if (_here is null || !ComputeHere(_here))
         {
-            if (ComputeHere(_here, pairs))
-                return;
-            _ = RunAsync(pairs);
+            while (TryAdvance(isFirst: false) is { } longest)
+                _signal.Wait(longest);
         }
 
-        _finished.Wait();
+        End();
     }
 
     public void Release() => Volatile.Write(ref _number, 0);
@@ -75,34 +101,11 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
     /// <summary>Only while the slot is free.</summary>
     public void Dispose()
     {
-        while (_cancellations.TryPop(out CancellationTokenSource? cancellation))
-            cancellation.Dispose();
-        _finished.Dispose();
-    }
-
-    /// <summary>Computes the batch on this thread. False when pairs are open still: an expert may come with a newer plan.</summary>
-    private bool ComputeHere(RouteTable routes, int pairs)
-    {
-        using Activity? activity = StartActivity();
-        long start = time.GetTimestamp();
-        Span<PairStatus> statuses = _pairs.AsSpan(0, pairs);
-        try
-        {
-            Batch.Problem ??= routes.Here!.Compute(Batch, statuses);
-        }
-        catch (Exception exception)
-        {
-            // As that of any other shard that fails: it is tried again, while patience lasts.
-            dispatcher.LogCall(routes.Here!.Shard, Batch.Layer, "unavailable", time.GetElapsedTime(start), exception.Message);
-            return false;
-        }
-
-        statuses.Replace(PairStatus.NotHeld, PairStatus.Pending);
-        bool isWhole = !statuses.Contains(PairStatus.Pending);
-        Record(isWhole ? "ok" : "not_held", routes.Name(0), time.GetElapsedTime(start));
-        if (isWhole)
-            SetRows();
-        return isWhole;
+        _stop.Dispose();
+        _planSignal.Dispose();
+        while (_unused.TryPop(out DispatchCall? call))
+            call.Dispose();
+        _signal.Dispose();
     }
 
     private Activity? StartActivity() =>
@@ -115,127 +118,192 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
         K2Telemetry.DispatchDuration.Record(duration.TotalSeconds);
     }
 
-    private async Task RunAsync(int pairs)
+    /// <summary>Computes the batch on this thread. False when pairs are open still: an expert may come with a newer plan.</summary>
+    private bool ComputeHere(RouteTable routes)
     {
-        using Activity? activity = StartActivity();
-        ActivityContext trace = activity?.Context ?? Activity.Current?.Context ?? default;
+        long start = _time.GetTimestamp();
         try
         {
-            await RunRoundsAsync(pairs, trace).ConfigureAwait(false);
+            Batch.Problem ??= routes.Here!.Compute(Batch, _pairs.Statuses);
         }
         catch (Exception exception)
         {
-            // Not a cluster's problem but ours; the rows must not hang for it.
+            // As that of any other shard that fails: it is tried again, while patience lasts.
+            _dispatcher.LogCall(routes.Here!.Shard, Batch.Layer, "unavailable", _time.GetElapsedTime(start), exception.Message);
+            return false;
+        }
+
+        _pairs.Statuses.Replace(PairStatus.NotHeld, PairStatus.Pending);
+        bool isWhole = !_pairs.HasPending;
+        Record(isWhole ? "ok" : "not_held", routes.Name(0), _time.GetElapsedTime(start));
+        return isWhole;
+    }
+
+    /// <summary>What fails in here is not a cluster's problem but ours; the rows must not hang for it.</summary>
+    private TimeSpan? TryAdvance(bool isFirst)
+    {
+        try
+        {
+            return Advance(isFirst);
+        }
+        catch (Exception exception)
+        {
             Batch.Problem ??= $"The dispatcher failed: {exception.Message}";
-            FinishPairs(pairs, PairStatus.Failed);
-        }
-        finally
-        {
-            SetRows();
-            activity?.SetStatus(Batch.Problem is null ? ActivityStatusCode.Ok : ActivityStatusCode.Error, Batch.Problem);
-            _finished.Set();
+            _pairs.Finish(PairStatus.Failed);
+            return null;
         }
     }
 
-    private async Task RunRoundsAsync(int pairs, ActivityContext trace)
+    private void End()
     {
-        long firstFailure = 0;
-        TimeSpan backoff = options.FirstBackoff;
-        RouteTable? last = null;
-        string? problem = null;
-        while (true)
-        {
-            RouteTable? routes = dispatcher.Routes();
-            if (routes is null)
-            {
-                problem = plans.NotReadyReason ?? "there is no placement plan";
-            }
-            else
-            {
-                if (!ReferenceEquals(routes, last))
-                    _failedSince = new long[routes.Shards]; // a new plan, a new chance
-                last = routes;
-                if (!routes.Plan.Grid.Contains(Batch.Layer, 0))
-                {
-                    Batch.Problem ??= $"Layer {Batch.Layer} has no routed experts.";
-                    FinishPairs(pairs, PairStatus.Failed);
-                    return;
-                }
-
-                problem = Send(routes, pairs, trace);
-                foreach (ShardCall call in _calls)
-                    problem = await TakeReplyAsync(call, routes).ConfigureAwait(false) ?? problem;
-            }
-
-            if (!_pairs.AsSpan(0, pairs).Contains(PairStatus.Pending))
-                return;
-            if (firstFailure == 0)
-                firstFailure = time.GetTimestamp();
-            TimeSpan left = Shorter(options.Limit - time.GetElapsedTime(_start), options.Patience - time.GetElapsedTime(firstFailure));
-            left = stopping.IsCancellationRequested ? TimeSpan.Zero : Shorter(left, GiveUp(routes, pairs));
-            if (left <= TimeSpan.Zero)
-                FinishPairs(pairs, PairStatus.NotHeld);
-            if (_pairs.AsSpan(0, pairs).Contains(PairStatus.NotHeld))
-                Batch.Problem ??= problem;
-            if (!_pairs.AsSpan(0, pairs).Contains(PairStatus.Pending))
-                return;
-
-            await WaitForNewerPlanAsync(routes?.Plan.Epoch ?? Epoch.None, Shorter(backoff, left)).ConfigureAwait(false);
-            backoff = Shorter(backoff * 2, options.LongestBackoff);
-        }
-    }
-
-    /// <summary>Gives up the open pairs whose expert is missing or failing for too long already; how long the others may wait.</summary>
-    private TimeSpan GiveUp(RouteTable? routes, int pairs)
-    {
-        if (routes is null)
-            return options.Patience;
-        long now = time.GetTimestamp();
-        ReadOnlySpan<int> experts = Batch.ExpertIds.Span;
-        TimeSpan longest = TimeSpan.Zero;
-        for (int pair = 0; pair < pairs; pair++)
-        {
-            if (_pairs[pair] != PairStatus.Pending)
-                continue;
-
-            // The best of its shards counts; one that was not tried under this plan has all the time.
-            ReadOnlySpan<int> replicas = routes.Plan.ReplicasOf(routes.Plan.Grid.Index(Batch.Layer, experts[pair]));
-            long since = replicas.IsEmpty ? routes.MissingSince : long.MinValue;
-            foreach (int shard in replicas)
-                since = Math.Max(since, _failedSince[shard] == 0 ? now : _failedSince[shard]);
-            TimeSpan left = options.Patience - time.GetElapsedTime(since, now);
-            if (left <= TimeSpan.Zero)
-                _pairs[pair] = PairStatus.NotHeld;
-            longest = left > longest ? left : longest;
-        }
-
-        return longest;
-    }
-
-    /// <summary>Sends the open pairs that have a shard; says why when some have none.</summary>
-    private string? Send(RouteTable routes, int pairs, ActivityContext trace)
-    {
+        foreach (DispatchCall call in _calls)
+            call.GiveUp();
         _calls.Clear();
-        string? problem = null;
+        _planSignal.End();
+        _pairs.SetRows(Batch);
+        if (_activity is { } activity)
+        {
+            activity.SetStatus(Batch.Problem is null ? ActivityStatusCode.Ok : ActivityStatusCode.Error, Batch.Problem);
+            Activity? current = Activity.Current;
+            activity.Dispose();
+            Activity.Current = current;
+            _activity = null;
+        }
+    }
+
+    /// <summary>Does what can be done now; how long to wait at most before it is called again, null when the batch is at its end.</summary>
+    private TimeSpan? Advance(bool isFirst)
+    {
+        _signal.Reset();
+        TakeAnswers();
+        if (!_pairs.HasPending)
+            return null;
+        long now = _time.GetTimestamp();
+        TimeSpan left = _options.Limit - _time.GetElapsedTime(_start, now);
+        if (_stopping.IsCancellationRequested || left <= TimeSpan.Zero)
+            return GiveUpAll(now);
+
+        RouteTable? routes = _dispatcher.Routes();
+        if (routes is null)
+            _problem = _plans.NotReadyReason ?? "there is no placement plan";
+        else if (!UseRoutes(routes))
+            return null;
+        GiveUpSilent(now);
+        if (routes is not null)
+        {
+            Hedge(routes, now);
+            Send(routes, now);
+        }
+
+        left = Shorter(left, Shorter(LongestWait, UntilLate(now)));
+        return isFirst ? left : Park(routes, now, left);
+    }
+
+    /// <summary>False when the model has no such layer.</summary>
+    private bool UseRoutes(RouteTable routes)
+    {
+        if (ReferenceEquals(routes, _routes.Table))
+            return true;
+        if (!routes.Plan.Grid.Contains(Batch.Layer, 0))
+        {
+            Batch.Problem ??= $"Layer {Batch.Layer} has no routed experts.";
+            _pairs.Finish(PairStatus.Failed);
+            return false;
+        }
+
+        _routes.Use(routes);
+        _retryAt = 0;
+        return true;
+    }
+
+    private TimeSpan? GiveUpAll(long now)
+    {
+        foreach (DispatchCall call in _calls)
+            _problem = _stopping.IsCancellationRequested ? "This process is shutting down." : GiveUp(call, now);
+        if (_stopping.IsCancellationRequested)
+            _problem = "This process is shutting down.";
+        Batch.Problem ??= _problem;
+        _pairs.Finish(PairStatus.NotHeld);
+        return null;
+    }
+
+    /// <summary>Gives up calls that take too long, or whose shard has fallen silent: their pairs are open again.</summary>
+    private void GiveUpSilent(long now)
+    {
+        for (int i = _calls.Count - 1; i >= 0; i--)
+        {
+            DispatchCall call = _calls[i];
+            if (_time.GetElapsedTime(call.Sent, now) < _options.CallTimeout && !call.Channel.IsSilent)
+                continue;
+            _problem = GiveUp(call, now);
+            call.GiveUp();
+            _calls.RemoveAt(i);
+        }
+    }
+
+    /// <summary>Notes that a call is given up; why, in words.</summary>
+    private string GiveUp(DispatchCall call, long now)
+    {
+        TimeSpan duration = _time.GetElapsedTime(call.Sent, now);
+        string problem = $"Shard {call.Channel.Shard} did not answer within {duration.TotalSeconds:0.#} s.";
+        Note("unavailable", call, problem, duration);
+        return problem;
+    }
+
+    /// <summary>Frees the pairs of calls that are late, where another replica may be asked.</summary>
+    private void Hedge(RouteTable routes, long now)
+    {
+        foreach (DispatchCall call in _calls)
+        {
+            if (call.HedgeAt > now || !ReferenceEquals(call.Routes, routes))
+                continue;
+            call.HedgeAt = long.MaxValue;
+            if (!_dispatcher.MayHedge())
+                continue;
+            _routes.NoteLate(call);
+            _pairs.SetAsked(call, false);
+            call.SetLate(pair => _pairs.IsPending(pair) && _routes.HasOther(Index(routes, pair), call.Shard));
+            _pairs.SetAsked(call, true);
+            if (routes.Pace(call.Shard).Late(_options.FirstAvoidance, _options.LongestAvoidance))
+                _dispatcher.LogCall(call.Channel.Shard, Batch.Layer, "late", _time.GetElapsedTime(call.Sent, now), "asking other replicas");
+            Record("hedged", routes.Name(call.Shard), _time.GetElapsedTime(call.Sent, now));
+        }
+    }
+
+    /// <summary>Sends the open pairs that have a shard to ask now.</summary>
+    private void Send(RouteTable routes, long now)
+    {
         ReadOnlySpan<int> experts = Batch.ExpertIds.Span;
         ExpertGrid grid = routes.Plan.Grid;
+        bool retries = _retryAt != 0 && now >= _retryAt;
+        bool waits = false;
         _frames.Begin(routes.Shards);
-        for (int pair = 0; pair < pairs; pair++)
+        for (int pair = 0; pair < _pairs.Count; pair++)
         {
-            if (_pairs[pair] != PairStatus.Pending)
+            if (!_pairs.IsOpen(pair))
                 continue;
             if (!grid.Contains(Batch.Layer, experts[pair]))
             {
                 Batch.Problem ??= $"There is no expert {experts[pair]} in layer {Batch.Layer}: the model has {grid.Experts}.";
-                _pairs[pair] = PairStatus.Failed;
+                _pairs.Set(pair, PairStatus.Failed);
                 continue;
             }
 
-            int shard = Choose(routes, grid.Index(Batch.Layer, experts[pair]));
+            int shard = _routes.Choose(grid.Index(Batch.Layer, experts[pair]));
             if (shard < 0)
-                problem ??= routes.Plan.Incomplete ?? $"expert {experts[pair]} of layer {Batch.Layer} is on no shard";
-            else
+                _problem = routes.Plan.Incomplete ?? _problem ?? $"expert {experts[pair]} of layer {Batch.Layer} is on no shard";
+            else if (_routes.FailedSince(shard) == 0 || retries)
                 _frames.Add(pair, shard);
+            else
+                waits = true;
+        }
+
+        if (retries)
+            _retryAt = 0;
+        if (waits && _retryAt == 0)
+        {
+            _retryAt = now + Ticks(_backoff);
+            _backoff = Shorter(_backoff * 2, _options.LongestBackoff);
         }
 
         _frames.Group();
@@ -245,203 +313,117 @@ internal sealed class BatchDispatch(ExpertDispatcher dispatcher, IPlanSource pla
             // One frame a shard, unless it would be too large.
             (int start, int end) = _frames.Range(shard);
             for (; start < end; start += limit)
-            {
-                int count = Math.Min(limit, end - start);
-                ExpertFrame frame = _frames.Build(Batch, start, count, routes.Plan.Shards[shard].Incarnation, routes.Plan.Epoch, trace);
-                CancellationTokenSource cancellation = _cancellations.TryPop(out CancellationTokenSource? used) ? used : new();
-                _calls.Add(new ShardCall(shard, start, count, time.GetTimestamp(), cancellation, Submit(routes.Channel(shard), frame, cancellation.Token)));
-            }
+                Send(routes, shard, start, Math.Min(limit, end - start), now);
         }
-
-        return problem;
     }
 
-    private static ValueTask<ExpertReply> Submit(IExpertChannel channel, ExpertFrame frame, CancellationToken cancellationToken)
+    private void Send(RouteTable routes, int shard, int start, int count, long now)
     {
-        try
+        ReadOnlySpan<int> pairs = _frames.Pairs(start, count);
+        ExpertFrame frame = _frames.Build(Batch, start, count, routes.Plan.Shards[shard].Incarnation, routes.Plan.Epoch, _trace);
+        if (!_unused.TryPop(out DispatchCall? call))
+            call = new DispatchCall(_setSignal);
+        call.Send(routes, shard, pairs, frame, now);
+        _pairs.SetAsked(call, true);
+        _dispatcher.CountCall();
+        foreach (int pair in pairs)
         {
-            return channel.SubmitAsync(frame, cancellationToken);
+            if (!_routes.HasOther(Index(routes, pair), shard))
+                continue;
+            call.HedgeAt = now + (routes.Pace(shard).LateAfter(count, _options.ShortestHedge) ?? Ticks(_options.FirstHedge));
+            break;
         }
-        catch (Exception exception)
-        {
-            return ValueTask.FromException<ExpertReply>(exception);
-        }
+
+        _calls.Add(call);
+        if (call.IsAnswered)
+            _signal.Set();
     }
 
-    /// <summary>Of an expert's replicas, the one with the least in flight; one that just failed this batch only if there is no other.</summary>
-    private int Choose(RouteTable routes, int expert)
+    /// <summary>Gives up the open pairs whose expert is missing or failing for too long already; how long to wait for the others.</summary>
+    private TimeSpan? Park(RouteTable? routes, long now, TimeSpan left)
     {
-        int best = -1;
-        (bool Failed, int InFlight) bestCost = default;
-        foreach (int shard in routes.Plan.ReplicasOf(expert))
-        {
-            (bool Failed, int InFlight) cost = (_failedSince[shard] != 0, routes.Channel(shard).InFlight);
-            if (best < 0 || cost.CompareTo(bestCost) < 0)
-                (best, bestCost) = (shard, cost);
-        }
+        bool parked = false;
+        for (int pair = 0; pair < _pairs.Count && !parked; pair++)
+            parked = _pairs.IsOpen(pair);
+        if (!parked)
+            return _pairs.HasPending ? left : null;
 
-        return best;
+        _firstFailure = _firstFailure == 0 ? now : _firstFailure;
+        TimeSpan patience = Shorter(_options.Patience - _time.GetElapsedTime(_firstFailure, now), GiveUpOpen(routes, now));
+        if (patience <= TimeSpan.Zero)
+            _pairs.Finish(PairStatus.NotHeld, openOnly: true);
+        if (_pairs.Statuses.Contains(PairStatus.NotHeld))
+            Batch.Problem ??= _problem;
+        if (!_pairs.HasPending)
+            return null;
+
+        _planSignal.Watch(routes?.Plan.Epoch ?? Epoch.None);
+        if (_retryAt != 0)
+            left = Shorter(left, _time.GetElapsedTime(now, Math.Max(_retryAt, now)));
+        return patience > TimeSpan.Zero ? Shorter(left, patience) : left;
     }
 
-    /// <summary>Waits for an answer and takes it; says why when pairs of it stay open.</summary>
-    private async ValueTask<string?> TakeReplyAsync(ShardCall call, RouteTable routes)
+    private TimeSpan GiveUpOpen(RouteTable? routes, long now)
     {
-        IExpertChannel channel = routes.Channel(call.Shard);
-        (string outcome, string? problem) = ("unavailable", null);
-        try
+        if (routes is null)
+            return _options.Patience;
+        TimeSpan longest = TimeSpan.Zero;
+        for (int pair = 0; pair < _pairs.Count; pair++)
         {
-            using ExpertReply reply = await WithinLimitAsync(call).ConfigureAwait(false);
-            (outcome, problem) = Take(reply, call, channel.Shard);
-        }
-        catch (TimeoutException)
-        {
-            problem = $"Shard {channel.Shard} did not answer within {time.GetElapsedTime(call.Sent).TotalSeconds:0.#} s.";
-        }
-        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
-        {
-            problem = "This process is shutting down.";
-        }
-        catch (Exception exception)
-        {
-            problem = exception is ShardUnavailableException ? exception.Message : $"Shard {channel.Shard}: {exception.Message}";
+            if (!_pairs.IsOpen(pair))
+                continue;
+
+            // The best of its shards counts; one that was not tried under this plan has all the time.
+            ReadOnlySpan<int> replicas = routes.Plan.ReplicasOf(Index(routes, pair));
+            long since = replicas.IsEmpty ? routes.MissingSince : long.MinValue;
+            foreach (int shard in replicas)
+                since = Math.Max(since, _routes.FailedSince(shard) is not 0 and var failed ? failed : now);
+            TimeSpan left = _options.Patience - _time.GetElapsedTime(since, now);
+            if (left <= TimeSpan.Zero)
+                _pairs.Set(pair, PairStatus.NotHeld);
+            longest = left > longest ? left : longest;
         }
 
-        Note(outcome, call.Shard, routes);
-        TimeSpan duration = time.GetElapsedTime(call.Sent);
-        Record(outcome, routes.Name(call.Shard), duration);
-        if (outcome != "ok" && !stopping.IsCancellationRequested)
-            dispatcher.LogCall(channel.Shard, Batch.Layer, outcome, duration, problem ?? Batch.Problem);
-        return problem;
+        return longest;
     }
 
-    private void Note(string outcome, int shard, RouteTable routes)
+    private void TakeAnswers()
     {
-        if (outcome == "unavailable" || outcome == "wrong_incarnation")
+        for (int i = _calls.Count - 1; i >= 0; i--)
         {
-            _failedSince[shard] = routes.Failed(shard);
-            return;
+            DispatchCall call = _calls[i];
+            if (!call.IsAnswered)
+                continue;
+            _calls.RemoveAt(i);
+            (string outcome, string? problem) = _answers.Take(call, Batch);
+            Note(outcome, call, problem, _time.GetElapsedTime(call.Sent));
+            _problem = problem ?? _problem;
+            if (call.TryReset())
+                _unused.Push(call);
         }
-
-        routes.Answered(shard);
-        if (outcome == "not_held")
-            _failedSince[shard] = routes.NotHeld(shard);
-        else if (outcome != "ok" && _failedSince[shard] == 0)
-            _failedSince[shard] = time.GetTimestamp(); // busy is nothing that lasts: each batch has its own patience with it
     }
 
-    /// <summary>Waits for an answer as long as the call and the batch may take.</summary>
-    private async ValueTask<ExpertReply> WithinLimitAsync(ShardCall call)
+    private void Note(string outcome, DispatchCall call, string? problem, TimeSpan duration)
     {
-        try
-        {
-            TimeSpan left = Shorter(options.CallTimeout - time.GetElapsedTime(call.Sent), options.Limit - time.GetElapsedTime(_start));
-            return await call.WaitAsync(left, time, stopping).ConfigureAwait(false);
-        }
-        finally
-        {
-            if (call.Cancellation.TryReset())
-                _cancellations.Push(call.Cancellation);
-        }
+        _pairs.SetAsked(call, false);
+        _routes.Note(outcome, call, duration);
+        Record(outcome, call.Routes.Name(call.Shard), duration);
+        if (outcome != "ok" && !_stopping.IsCancellationRequested)
+            _dispatcher.LogCall(call.Channel.Shard, Batch.Layer, outcome, duration, problem ?? Batch.Problem);
     }
 
-    private (string Outcome, string? Problem) Take(ExpertReply reply, ShardCall call, ShardId shard)
+    private int Index(RouteTable routes, int pair) => routes.Plan.Grid.Index(Batch.Layer, Batch.ExpertIds.Span[pair]);
+
+    /// <summary>How long until the next call is late.</summary>
+    private TimeSpan UntilLate(long now)
     {
-        switch (reply.Status)
-        {
-            case ReplyStatus.WrongIncarnation:
-                return ("wrong_incarnation", $"Shard {shard} has restarted since the plan was made.");
-            case ReplyStatus.Busy:
-                return ("busy", $"Shard {shard}'s queue is full.");
-            case ReplyStatus.Malformed:
-                // Sent again it would be refused again.
-                Batch.Problem ??= $"Shard {shard} refused the frame: {reply.Problem}";
-                foreach (int pair in _frames.Pairs(call.Start, call.Count))
-                    _pairs[pair] = PairStatus.Failed;
-                return ("malformed", null);
-            case ReplyStatus.Computed when IsWhole(reply, call.Count):
-                return TakePairs(reply, call, shard);
-            default:
-                return ("unavailable", $"Shard {shard} sent a malformed reply: status {reply.Status}, {reply.Pairs} pairs of {reply.HiddenSize} in {reply.Length} bytes, for {call.Count} pairs of {Batch.HiddenSize}.");
-        }
+        long next = long.MaxValue;
+        foreach (DispatchCall call in _calls)
+            next = Math.Min(next, Math.Min(call.HedgeAt, call.Sent + Ticks(_options.CallTimeout)));
+        return next == long.MaxValue ? TimeSpan.MaxValue : _time.GetElapsedTime(now, Math.Max(next, now));
     }
 
-    private bool IsWhole(ExpertReply reply, int count)
-    {
-        if (reply.Pairs != count || reply.HiddenSize != Batch.HiddenSize || reply.Length != ExpertReply.PayloadLength(count, Batch.HiddenSize))
-            return false;
-        foreach (byte status in reply.Payload.Span[..count])
-        {
-            if ((PairStatus)status is not (PairStatus.Done or PairStatus.NotHeld or PairStatus.Failed))
-                return false;
-        }
-
-        return true;
-    }
-
-    private (string Outcome, string? Problem) TakePairs(ExpertReply reply, ShardCall call, ShardId shard)
-    {
-        int hiddenSize = Batch.HiddenSize;
-        ReadOnlySpan<byte> payload = reply.Payload.Span;
-        ReadOnlySpan<ushort> results = MemoryMarshal.Cast<byte, ushort>(payload[ExpertReply.StatusLength(call.Count)..]);
-        Span<ushort> outputs = Batch.Outputs.Span;
-        ReadOnlySpan<int> order = _frames.Pairs(call.Start, call.Count);
-        bool missing = false;
-        for (int i = 0; i < order.Length; i++)
-        {
-            switch ((PairStatus)payload[i])
-            {
-                case PairStatus.Done:
-                    results.Slice(i * hiddenSize, hiddenSize).CopyTo(outputs.Slice(order[i] * hiddenSize, hiddenSize));
-                    _pairs[order[i]] = PairStatus.Done;
-                    break;
-                case PairStatus.Failed:
-                    Batch.Problem ??= $"Shard {shard} failed on expert {Batch.ExpertIds.Span[order[i]]} of layer {Batch.Layer}: {reply.Problem ?? "no reason given"}";
-                    _pairs[order[i]] = PairStatus.Failed;
-                    break;
-                default:
-                    missing = true;
-                    break;
-            }
-        }
-
-        return missing ? ("not_held", $"Shard {shard} does not hold all experts that the plan says it does.") : ("ok", null);
-    }
-
-    private async Task WaitForNewerPlanAsync(Epoch known, TimeSpan longest)
-    {
-        using CancellationTokenSource wait = new(longest, time);
-        using CancellationTokenRegistration stop = stopping.UnsafeRegister(static wait => ((CancellationTokenSource)wait!).Cancel(), wait);
-        try
-        {
-            await plans.WaitForNewerAsync(known, wait.Token).ConfigureAwait(false);
-        }
-        catch (OperationCanceledException)
-        {
-        }
-    }
+    private long Ticks(TimeSpan duration) => (long)(duration.TotalSeconds * _time.TimestampFrequency);
 
     private static TimeSpan Shorter(TimeSpan left, TimeSpan right) => left < right ? left : right;
-
-    private void FinishPairs(int pairs, PairStatus status)
-    {
-        foreach (ref PairStatus pair in _pairs.AsSpan(0, pairs))
-        {
-            if (pair == PairStatus.Pending)
-                pair = status;
-        }
-    }
-
-    /// <summary>A row is Done if all its pairs are; Failed if one failed, as a replay would meet that again; else Unavailable.</summary>
-    private void SetRows()
-    {
-        Span<RowStatus> rows = Batch.Statuses.Span;
-        int width = Batch.ExpertsPerToken;
-        for (int row = 0; row < rows.Length; row++)
-        {
-            ReadOnlySpan<PairStatus> pairs = _pairs.AsSpan(row * width, width);
-            rows[row] = pairs.Contains(PairStatus.Failed) ? RowStatus.Failed
-                : pairs.IndexOfAnyExcept(PairStatus.Done) >= 0 ? RowStatus.Unavailable
-                : RowStatus.Done;
-        }
-    }
 }

@@ -28,4 +28,23 @@ public sealed record DispatchOptions
 
     /// <summary>Default 200 ms.</summary>
     public TimeSpan LongestBackoff { get; init; } = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>
+    /// A call whose experts have other replicas is late after what calls of its size take (four deviations above the mean), but
+    /// never sooner than this: then they are asked, too, and the first answer counts, whichever it is, as all are equal to the
+    /// bit. Default 20 ms.
+    /// </summary>
+    public TimeSpan ShortestHedge { get; init; } = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>When a call is late whose size the shard has hardly answered yet. Default 1 s.</summary>
+    public TimeSpan FirstHedge { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>At most so many of a hundred calls are hedged, beyond the first few: more of them means that the cluster is busy, not a shard slow. Default 10.</summary>
+    public int HedgePercent { get; init; } = 10;
+
+    /// <summary>How long a shard that was late is not asked what another replica can answer; twice as long each time in a row, up to <see cref="LongestAvoidance"/>. Default 1 s.</summary>
+    public TimeSpan FirstAvoidance { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Default 30 s.</summary>
+    public TimeSpan LongestAvoidance { get; init; } = TimeSpan.FromSeconds(30);
 }

@@ -13,31 +13,41 @@ namespace K2Cluster.Cluster.Dispatch;
 /// </summary>
 internal sealed partial class ExpertDispatcher : IExperts, IDisposable
 {
+    /// <summary>Hedges that are allowed whatever their share.</summary>
+    private const int FreeHedges = 16;
+
     private static readonly TimeSpan LogInterval = TimeSpan.FromSeconds(1);
 
     private readonly IPlanSource _plans;
     private readonly IChannelFactory _factory;
     private readonly BatchDispatch[] _slots;
     private readonly Lock _lock = new();
-    private readonly Dictionary<ShardId, IExpertChannel> _channels = [];
+    private readonly Dictionary<ShardId, (IExpertChannel Channel, ShardPace Pace)> _channels = [];
     private readonly ConcurrentDictionary<ShardId, long> _logged = new();
     private readonly CancellationTokenSource _stopping = new();
     private readonly TimeProvider _time;
     private readonly ILogger _log;
+    private readonly int _hedgePercent;
     private RouteTable? _routes;
     private long _lastNumber;
+    private long _sent;
+    private long _hedged;
     private bool _disposed;
 
     public ExpertDispatcher(IPlanSource plans, IChannelFactory factory, DispatchOptions options, TimeProvider time, ILogger<ExpertDispatcher> log)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxInFlight, 2);
-        (_plans, _factory, _time, _log) = (plans, factory, time, log);
+        (_plans, _factory, _time, _log, _hedgePercent) = (plans, factory, time, log, options.HedgePercent);
+        Faults = new ExpertFaults(time);
         _slots = new BatchDispatch[options.MaxInFlight];
         for (int i = 0; i < _slots.Length; i++)
             _slots[i] = new BatchDispatch(this, plans, options, time, _stopping.Token);
     }
 
     public int MaxInFlight => _slots.Length;
+
+    /// <summary>Replicas that gave no finite numbers.</summary>
+    internal ExpertFaults Faults { get; }
 
     public bool ComputesOnCollect => Routes()?.Here is not null;
 
@@ -98,6 +108,18 @@ internal sealed partial class ExpertDispatcher : IExperts, IDisposable
         _stopping.Cancel(); // not disposed: batches in flight still look at it
     }
 
+    /// <summary>Counts a call that is sent.</summary>
+    internal void CountCall() => Interlocked.Increment(ref _sent);
+
+    /// <summary>Whether one more call may be asked of another replica, too. Counts it if so.</summary>
+    internal bool MayHedge()
+    {
+        if (Volatile.Read(ref _hedged) >= FreeHedges + (Volatile.Read(ref _sent) * _hedgePercent / 100))
+            return false;
+        Interlocked.Increment(ref _hedged);
+        return true;
+    }
+
     /// <summary>Says what became of a call that was not answered as it should be, once a second for a shard.</summary>
     internal void LogCall(ShardId shard, int layer, string outcome, TimeSpan duration, string? reason)
     {
@@ -140,15 +162,17 @@ internal sealed partial class ExpertDispatcher : IExperts, IDisposable
                 _logged.TryRemove(gone, out _);
             }
 
+            Faults.Keep(shards);
             IExpertChannel[] channels = new IExpertChannel[shards.Length];
+            ShardPace[] paces = new ShardPace[shards.Length];
             for (int i = 0; i < channels.Length; i++)
             {
-                if (!_channels.TryGetValue(shards[i].Id, out IExpertChannel? channel))
-                    _channels.Add(shards[i].Id, channel = _factory.Create(shards[i].Id));
-                channels[i] = channel;
+                if (!_channels.TryGetValue(shards[i].Id, out (IExpertChannel, ShardPace) way))
+                    _channels.Add(shards[i].Id, way = (_factory.Create(shards[i].Id), new ShardPace(_time)));
+                (channels[i], paces[i]) = way;
             }
 
-            _routes = new RouteTable(plan, channels, _routes, _time);
+            _routes = new RouteTable(plan, channels, paces, _routes, _time);
             return _routes;
         }
     }

@@ -15,6 +15,9 @@ internal sealed class FramePlan(int maxPairs)
     private int _count;
     private int _shardCount;
 
+    /// <summary>How many pairs there is room for.</summary>
+    public int MaxPairs => _pairs.Length;
+
     public void Begin(int shards)
     {
         if (_starts.Length <= shards + 1)

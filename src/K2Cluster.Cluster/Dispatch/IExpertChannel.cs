@@ -15,7 +15,13 @@ public interface IExpertChannel
     /// <summary>Calls that were submitted and are not answered.</summary>
     int InFlight { get; }
 
-    /// <summary>Sends a frame, which belongs to the channel from here on, and returns the reply, which belongs to the caller.</summary>
+    /// <summary>Whether the other side has not given a sign of life for seconds: it hangs, or the network does. What is asked of it may never be answered.</summary>
+    bool IsSilent => false;
+
+    /// <summary>
+    /// Sends a frame, which belongs to the channel from here on, and returns the reply, which belongs to the caller. Who awaits it may
+    /// be called on the thread that all answers come by, so it must be short.
+    /// </summary>
     /// <exception cref="ShardUnavailableException">The shard cannot be reached: dead, unknown, or past the time limit.</exception>
     ValueTask<ExpertReply> SubmitAsync(ExpertFrame frame, CancellationToken cancellationToken);
 

@@ -9,6 +9,7 @@ namespace K2Cluster.Cluster.Dispatch;
 internal sealed class RouteTable
 {
     private readonly IExpertChannel[] _channels;
+    private readonly ShardPace[] _paces;
     private readonly string[] _names;
     private readonly long[] _failedSince;
     private readonly long[] _notHeldSince;
@@ -16,11 +17,12 @@ internal sealed class RouteTable
 
     /// <param name="plan">The plan.</param>
     /// <param name="channels">In the order of the plan's shards.</param>
+    /// <param name="paces">Likewise.</param>
     /// <param name="previous">The table before: what failed then and is planned still has failed for longer.</param>
     /// <param name="time">The clock.</param>
-    public RouteTable(PlacementPlan plan, IExpertChannel[] channels, RouteTable? previous, TimeProvider time)
+    public RouteTable(PlacementPlan plan, IExpertChannel[] channels, ShardPace[] paces, RouteTable? previous, TimeProvider time)
     {
-        (Plan, _channels, _time) = (plan, channels, time);
+        (Plan, _channels, _paces, _time) = (plan, channels, paces, time);
         _names = Array.ConvertAll(channels, channel => channel.Shard.ToString());
         _failedSince = new long[channels.Length];
         _notHeldSince = new long[channels.Length];
@@ -46,6 +48,8 @@ internal sealed class RouteTable
     public IExpertChannel? Here => _channels is [{ ComputesHere: true } only] ? only : null;
 
     public IExpertChannel Channel(int shard) => _channels[shard];
+
+    public ShardPace Pace(int shard) => _paces[shard];
 
     /// <summary>The shard's id as text, for tags.</summary>
     public string Name(int shard) => _names[shard];

@@ -50,6 +50,8 @@ internal sealed class MadeUpChannels(ExpertGrid grid) : IChannelFactory
 
         public int InFlight { get; set; }
 
+        public bool IsSilent { get; set; }
+
         /// <summary>What to do with a frame; null answers it.</summary>
         public Func<ExpertFrame, CancellationToken, Task<ExpertReply>?>? Handle { get; set; }
 
