@@ -28,6 +28,8 @@ public sealed class CudaExpertDevice : IExpertDevice
     private readonly CudaStream _forwards;
     private readonly ExpertStaging _staging;
     private readonly ExpertSlab _slab;
+    private readonly ForwardGraph _few;
+    private readonly ForwardGraph _many;
     private readonly KeyValuePair<string, object?> _tag;
 
     /// <summary>Held while an expert is loaded; taken before <see cref="_forwarding"/> and <see cref="_gate"/>.</summary>
@@ -76,7 +78,10 @@ public sealed class CudaExpertDevice : IExpertDevice
 
             // A copy from pageable memory may return before it is there, and our streams do not wait for the null stream.
             _context.Synchronize();
-            Check();
+            using CudaExpertWork work = new(this, _shape, _kernels, _slab, CudaExpertWork.MostSmallRows + 1, CudaExpertWork.MostSmallRows + 1);
+            _few = _owned.Add(new ForwardGraph(_kernels, _kernels.Small, work.Buffers));
+            _many = _owned.Add(new ForwardGraph(_kernels, _kernels.Large, work.Buffers));
+            Check(work);
         }
         catch
         {
@@ -254,6 +259,9 @@ public sealed class CudaExpertDevice : IExpertDevice
         return (int)Math.Min((long)moeLayers * config.RoutedExperts, budget / _shape.SlotBytes);
     }
 
+    /// <summary>The kernels for few rows of an expert, or for many. For the holder of the forward's lock.</summary>
+    internal ForwardGraph Graph(bool isLarge) => isLarge ? _many : _few;
+
     /// <summary>What is kept free of a GPU with so much memory: a sixteenth, 5 GB of 80.</summary>
     internal static long HeadRoom(long memory) => memory / 16;
 
@@ -265,7 +273,7 @@ public sealed class CudaExpertDevice : IExpertDevice
         _owned.Dispose();
     }
 
-    private void Check()
+    private void Check(CudaExpertWork work)
     {
         ExpertKey key = new(0, 0);
         int index = _shape.IndexOf(key);
@@ -273,7 +281,6 @@ public sealed class CudaExpertDevice : IExpertDevice
         _slab.TryTake(out int slot);
         _staging.Load(expert, _slab.Address(slot));
         Publish(index, slot);
-        using CudaExpertWork work = new(this, _shape, _kernels, _slab, CudaExpertWork.MostSmallRows + 1, CudaExpertWork.MostSmallRows + 1);
         string? problem = SelfCheck.Run(work, _forwards, expert, key);
         _slab.Withdraw(index);
         _forwards.Synchronize();

@@ -5,8 +5,8 @@ using ManagedCuda.BasicTypes;
 namespace K2Cluster.Cuda.Device;
 
 /// <summary>
-/// The buffers of a forward call on a GPU: input and output pinned on the host and again on the device, one copy each way, and
-/// the graphs over them, built once. What changes from call to call lies in the input.
+/// The buffers of a forward call on a GPU: input and output pinned on the host and again on the device, one copy each way.
+/// What changes from call to call lies in the input.
 /// </summary>
 internal sealed unsafe class CudaExpertWork : ExpertWork
 {
@@ -18,13 +18,9 @@ internal sealed unsafe class CudaExpertWork : ExpertWork
     private readonly CudaPageLockedHostMemory<byte> _hostOutput;
     private readonly CudaDeviceVariable<byte> _input;
     private readonly CudaDeviceVariable<byte> _output;
-    private readonly CudaGraphExec _small;
-    private readonly CudaGraphExec? _large;
     private readonly CudaEvent _start;
     private readonly CudaEvent _end;
     private readonly CudaEvent _done;
-    private readonly int _smallRowsPerBlock;
-    private readonly int _largeRowsPerBlock;
     private readonly long _pairRows = ForwardHeader.Bytes;
     private readonly long _pairExperts;
     private readonly long _hidden;
@@ -51,7 +47,7 @@ internal sealed unsafe class CudaExpertWork : ExpertWork
             _hostOutput = _owned.Add(new CudaPageLockedHostMemory<byte>(_outputs + (maxPairs * rowBytes)));
             _input = _owned.Add(new CudaDeviceVariable<byte>(_hostInput.SizeInBytes));
             _output = _owned.Add(new CudaDeviceVariable<byte>(_hostOutput.SizeInBytes));
-            ForwardPointers at = new()
+            Buffers = new ForwardBuffers
             {
                 Header = _input.DevicePointer,
                 PairRows = _input.DevicePointer + _pairRows,
@@ -67,9 +63,6 @@ internal sealed unsafe class CudaExpertWork : ExpertWork
                 Middle = Allocate((long)maxPairs * shape.Intermediate * sizeof(ushort)),
                 Outputs = _output.DevicePointer + _outputs,
             };
-            _small = _owned.Add(kernels.BuildGraph(kernels.Small, at));
-            _large = maxRows > MostSmallRows ? _owned.Add(kernels.BuildGraph(kernels.Large, at)) : null;
-            (_smallRowsPerBlock, _largeRowsPerBlock) = (kernels.Small.RowsPerBlock, kernels.Large.RowsPerBlock);
             _start = _owned.Add(new CudaEvent(CUEventFlags.Default));
             _end = _owned.Add(new CudaEvent(CUEventFlags.Default));
             _done = _owned.Add(new CudaEvent(CUEventFlags.DisableTiming));
@@ -84,6 +77,8 @@ internal sealed unsafe class CudaExpertWork : ExpertWork
     }
 
     public CudaExpertDevice Device { get; }
+
+    public ForwardBuffers Buffers { get; }
 
     public override Span<ushort> Hidden => new((byte*)_hostInput.PinnedHostPointer + _hidden, Rows * HiddenSize);
 
@@ -103,18 +98,18 @@ internal sealed unsafe class CudaExpertWork : ExpertWork
     /// <summary>The same with kernels of one's choice, which changes no bit.</summary>
     public float Run(CudaStream stream, bool isLarge)
     {
-        CudaGraphExec graph = isLarge ? _large! : _small;
+        ForwardGraph graph = Device.Graph(isLarge);
         *(ForwardHeader*)_hostInput.PinnedHostPointer = new ForwardHeader
         {
             Pairs = Pairs,
             Rows = Rows,
             Layer = Layer,
-            RowsPerBlock = isLarge ? _largeRowsPerBlock : _smallRowsPerBlock,
+            RowsPerBlock = graph.RowsPerBlock,
         };
         long rowBytes = (long)HiddenSize * sizeof(ushort);
         _hostInput.AsyncCopyToDevice(_input.DevicePointer, 0, 0, _hidden + (Rows * rowBytes), stream.Stream);
         _start.Record(stream.Stream);
-        graph.Launch(stream);
+        graph.Launch(stream, Buffers);
         _end.Record(stream.Stream);
         _hostOutput.AsyncCopyFromDevice(_output.DevicePointer, 0, 0, _outputs + (Pairs * rowBytes), stream.Stream);
         _done.Record(stream.Stream);

@@ -45,6 +45,41 @@ public sealed class CudaExpertDeviceTests : FakeDriverTest
     }
 
     [Fact]
+    public void Its_graphs_are_built_once_and_told_of_the_buffers_of_a_call_when_these_are_others()
+    {
+        using RandomExperts model = new(int4: true, 64, 32, experts: 1);
+        using CudaExpertDevice device = Open(model);
+        device.Load(First, model);
+        using ExpertWork work = device.CreateWork(1, 1);
+        using ExpertWork larger = device.CreateWork(4, 4);
+        ushort[] rows = Samples.GaussianBf16(4 * 64, 5);
+
+        long changes = Machine.Devices[0].NodeChanges;
+        Assert.Equal(3, Changes(work, 1));
+        Assert.Equal(0, Changes(work, 1));
+        Assert.Equal(3, Changes(larger, 4));
+        Assert.Equal(0, Changes(larger, 2));
+        Assert.Equal(3, Changes(work, 1));
+        Samples.SameBits(larger.Outputs[..64], work.Outputs, "row 0");
+        Assert.Equal(2, Machine.Devices[0].Graphs);
+
+        // The driver gives addresses again.
+        work.Dispose();
+        using ExpertWork next = device.CreateWork(1, 1);
+        Assert.Equal(3, Changes(next, 1));
+        Samples.SameBits(larger.Outputs[..64], next.Outputs, "row 0");
+
+        long Changes(ExpertWork call, int count)
+        {
+            Forward(device, call, Layer, rows.AsSpan(0, count * 64), [.. Enumerable.Range(0, count).Select(row => (row, 0))]);
+            Assert.False(call.Statuses.ContainsAnyExcept(PairStatus.Done));
+            long before = changes;
+            changes = Machine.Devices[0].NodeChanges;
+            return changes - before;
+        }
+    }
+
+    [Fact]
     public void It_holds_what_is_loaded_as_far_as_the_budget_goes()
     {
         using RandomExperts model = new(int4: true, 32, 32, experts: 4);

@@ -16,6 +16,8 @@ public sealed class FakeDevice : IDisposable
     private long _launches;
     private long _copies;
     private long _copyCalls;
+    private long _graphs;
+    private long _nodeChanges;
     private long _instructions;
     private int _sticky;
 
@@ -48,6 +50,12 @@ public sealed class FakeDevice : IDisposable
 
     /// <summary>Calls so far that asked for a copy or a fill.</summary>
     public long CopyCalls => Interlocked.Read(ref _copyCalls);
+
+    /// <summary>Graphs instantiated so far.</summary>
+    public long Graphs => Interlocked.Read(ref _graphs);
+
+    /// <summary>Launches of instantiated graphs that got other parameters so far.</summary>
+    public long NodeChanges => Interlocked.Read(ref _nodeChanges);
 
     /// <summary>Instructions that lanes executed so far.</summary>
     public long LaneInstructions => Interlocked.Read(ref _instructions);
@@ -103,6 +111,10 @@ public sealed class FakeDevice : IDisposable
         foreach (FakeStream stream in Streams())
             stream.Synchronize();
     }
+
+    internal void CountGraph() => Interlocked.Increment(ref _graphs);
+
+    internal void CountNodeChange() => Interlocked.Increment(ref _nodeChanges);
 
     internal bool TakesAllocation() => Faults.TakesAllocation(Interlocked.Increment(ref _allocations));
 
