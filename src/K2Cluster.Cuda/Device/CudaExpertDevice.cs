@@ -78,7 +78,7 @@ public sealed class CudaExpertDevice : IExpertDevice
 
             // A copy from pageable memory may return before it is there, and our streams do not wait for the null stream.
             _context.Synchronize();
-            using CudaExpertWork work = new(this, _shape, _kernels, _slab, CudaExpertWork.MostSmallRows + 1, CudaExpertWork.MostSmallRows + 1);
+            using CudaExpertWork work = new(this, _shape, _kernels, _slab, SelfCheck.Rows, SelfCheck.Rows);
             _few = _owned.Add(new ForwardGraph(_kernels, _kernels.Small, work.Buffers));
             _many = _owned.Add(new ForwardGraph(_kernels, _kernels.Large, work.Buffers));
             Check(work);

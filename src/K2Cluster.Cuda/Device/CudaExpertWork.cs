@@ -10,8 +10,11 @@ namespace K2Cluster.Cuda.Device;
 /// </summary>
 internal sealed unsafe class CudaExpertWork : ExpertWork
 {
-    /// <summary>Calls of more rows take the kernels made for more rows of an expert.</summary>
-    public const int MostSmallRows = 64;
+    /// <summary>
+    /// Calls with an expert of more rows take the kernels for many: those for few cut it into blocks of at most so many, each
+    /// of which reads its weights (docs/gpu-kernels.md).
+    /// </summary>
+    public const int MostSmallRows = 8;
 
     private readonly DisposableStack _owned = new();
     private readonly CudaPageLockedHostMemory<byte> _hostInput;
@@ -25,6 +28,7 @@ internal sealed unsafe class CudaExpertWork : ExpertWork
     private readonly long _pairExperts;
     private readonly long _hidden;
     private readonly long _outputs;
+    private readonly int[] _rowsOf; // of each expert, in the call at hand
 
     /// <param name="device">Who computes it.</param>
     /// <param name="shape">The model's sizes.</param>
@@ -40,6 +44,7 @@ internal sealed unsafe class CudaExpertWork : ExpertWork
         _pairExperts = ExpertShape.Align(_pairRows + ((long)maxPairs * sizeof(int)));
         _hidden = ExpertShape.Align(_pairExperts + ((long)maxPairs * sizeof(int)));
         _outputs = ExpertShape.Align(maxPairs);
+        _rowsOf = new int[shape.Experts];
         long rowBytes = (long)shape.Hidden * sizeof(ushort);
         try
         {
@@ -93,7 +98,7 @@ internal sealed unsafe class CudaExpertWork : ExpertWork
     /// <summary>Computes the call and waits for it.</summary>
     /// <returns>Milliseconds that the kernels took.</returns>
     /// <exception cref="CudaException">The device failed.</exception>
-    public float Run(CudaStream stream) => Run(stream, isLarge: Rows > MostSmallRows);
+    public float Run(CudaStream stream) => Run(stream, isLarge: HasManyRows());
 
     /// <summary>The same with kernels of one's choice, which changes no bit.</summary>
     public float Run(CudaStream stream, bool isLarge)
@@ -115,6 +120,22 @@ internal sealed unsafe class CudaExpertWork : ExpertWork
         _done.Record(stream.Stream);
         _done.Synchronize();
         return CudaEvent.ElapsedTime(_start, _end);
+    }
+
+    /// <summary>Whether an expert has more rows than the kernels for few take at once.</summary>
+    private bool HasManyRows()
+    {
+        if (Pairs <= MostSmallRows)
+            return false;
+        Span<int> rowsOf = _rowsOf;
+        rowsOf.Clear();
+        foreach (int expert in PairExperts)
+        {
+            if ((uint)expert < (uint)rowsOf.Length && ++rowsOf[expert] > MostSmallRows)
+                return true;
+        }
+
+        return false;
     }
 
     protected override void Dispose(bool disposing)

@@ -5,6 +5,7 @@ using K2Cluster.Kernels.Experts;
 using K2Cluster.Kernels.Tests;
 using K2Cluster.Kernels.Tests.Devices;
 using K2Cluster.PtxEmulator.FakeDriver;
+using ManagedCuda;
 
 namespace K2Cluster.Cuda.Tests.Device;
 
@@ -29,19 +30,45 @@ public sealed class CudaExpertDeviceTests : FakeDriverTest
         device.Load(Second, model);
         using ExpertWork work = device.CreateWork(65, 70);
 
-        // 65 rows take the kernels for many (44 of one expert and 22 of another, two of their widths), 9 of one expert two blocks
-        // of those for few.
+        // 44 rows of one expert and 22 of another: two widths of the kernels for many. 8 of one expert: those for few.
         ushort[] rows = Samples.GaussianBf16(65 * hidden, 31);
         Forward(device, work, Layer, rows, [.. Enumerable.Range(0, 65).Select(row => (row, row % 3 == 1 ? 1 : 0)), (3, 0), (64, 2)]);
         ushort[] many = work.Outputs.ToArray();
         Assert.Equal([.. Enumerable.Repeat(PairStatus.Done, 66), PairStatus.NotHeld], work.Statuses.ToArray());
 
-        Forward(device, work, Layer, rows.AsSpan(0, 9 * hidden), [.. Enumerable.Range(0, 9).Select(row => (row, 0))]);
-        foreach (int row in (ReadOnlySpan<int>)[0, 2, 3, 5, 6, 8])
-            Samples.SameBits(many.AsSpan(row * hidden, hidden), work.Outputs.Slice(row * hidden, hidden), $"row {row} of 9");
+        Forward(device, work, Layer, rows.AsSpan(0, 8 * hidden), [.. Enumerable.Range(0, 8).Select(row => (row, 0))]);
+        foreach (int row in (ReadOnlySpan<int>)[0, 2, 3, 5, 6])
+            Samples.SameBits(many.AsSpan(row * hidden, hidden), work.Outputs.Slice(row * hidden, hidden), $"row {row} of 8");
 
         double[] exact = [.. model.Exact(Layer, 1, rows.AsSpan(hidden, hidden)), .. model.Exact(Layer, 0, rows.AsSpan(63 * hidden, hidden))];
         Assert.InRange(SelfCheck.RelativeError(exact, [.. many.AsSpan(hidden, hidden), .. many.AsSpan(63 * hidden, hidden)]), 1e-6, 3e-3);
+    }
+
+    /// <summary>Rows of the first expert, of the second, and of those that the model does not have.</summary>
+    [Theory]
+    [InlineData(8, 8, 9, false)]
+    [InlineData(9, 1, 0, true)]
+    [InlineData(0, 9, 0, true)]
+    [InlineData(8, 1, 0, false)]
+    public void The_kernels_are_those_for_the_most_rows_of_an_expert_and_the_bits_those_of_either(int first, int second, int none, bool isLarge)
+    {
+        using RandomExperts model = new(int4: true, 64, 32, experts: 2);
+        using CudaExpertDevice device = Open(model);
+        device.Load(First, model);
+        device.Load(Second, model);
+        int count = first + second + none;
+        using CudaExpertWork work = (CudaExpertWork)device.CreateWork(count, count);
+        ushort[] rows = Samples.GaussianBf16(count * 64, 9);
+        int launched = Machine.Devices[0].LaunchedKernels.Count;
+        Forward(device, work, Layer, rows, [.. Enumerable.Range(0, count).Select(row => (row, row < first ? 0 : row < first + second ? 1 : 7))]);
+        string size = isLarge ? "large" : "small";
+        Assert.Equal(["k2_route", $"k2_gate_up_int4_{size}", $"k2_down_int4_{size}"], Machine.Devices[0].LaunchedKernels.Skip(launched));
+
+        ushort[] outputs = work.Outputs[..((first + second) * 64)].ToArray();
+        work.Outputs.Clear();
+        using CudaStream stream = new();
+        work.Run(stream, !isLarge);
+        Samples.SameBits(outputs, work.Outputs[..outputs.Length], "with the other kernels");
     }
 
     [Fact]

@@ -11,6 +11,7 @@ public sealed class FakeDevice : IDisposable
     private readonly Lock _lock = new();
     private readonly Lock _kernels = new();
     private readonly List<FakeStream> _streams = [];
+    private readonly List<string> _launched = [];
     private readonly FakeStream _null;
     private long _allocations;
     private long _launches;
@@ -44,6 +45,16 @@ public sealed class FakeDevice : IDisposable
 
     /// <summary>Kernels launched so far.</summary>
     public long Launches => Interlocked.Read(ref _launches);
+
+    /// <summary>Their names, in the order in which they began.</summary>
+    public IReadOnlyList<string> LaunchedKernels
+    {
+        get
+        {
+            lock (_lock)
+                return [.. _launched];
+        }
+    }
 
     /// <summary>Copies so far.</summary>
     public long Copies => Interlocked.Read(ref _copies);
@@ -183,6 +194,8 @@ public sealed class FakeDevice : IDisposable
             return;
         }
 
+        lock (_lock)
+            _launched.Add(function.Name);
         if (function.Module.IsUnloaded)
         {
             Fail($"{function.Name} is launched after its module was unloaded", CUResult.ErrorLaunchFailed);
