@@ -110,18 +110,8 @@ public sealed class CudaExpertDevice : IExpertDevice
         lock (_loading)
         {
             Enter();
-            int slot;
-            lock (_gate)
-            {
-                if (_slab.Holds(index))
-                    return;
-                if (!TryTake(out slot))
-                {
-                    throw new InsufficientMemoryException(
-                        $"Expert {expert.Expert} of layer {expert.Layer} needs a slot of {_shape.SlotBytes} bytes, and all {_slab.Used} of {Description.Name} are used. Unload an expert or raise --memory.");
-                }
-            }
-
+            if (!TryTake(expert, index, out int slot))
+                return;
             bool loaded = false;
             try
             {
@@ -278,7 +268,7 @@ public sealed class CudaExpertDevice : IExpertDevice
         ExpertKey key = new(0, 0);
         int index = _shape.IndexOf(key);
         MadeUpExpert expert = new(_shape);
-        _slab.TryTake(out int slot);
+        _slab.TryTake(out int slot, out _);
         _staging.Load(expert, _slab.Address(slot));
         Publish(index, slot);
         string? problem = SelfCheck.Run(work, _forwards, expert, key);
@@ -288,11 +278,31 @@ public sealed class CudaExpertDevice : IExpertDevice
             throw new InvalidOperationException($"{_card.FullName} does not compute what it should, {_kernels.Kind}: {problem}. It cannot be used.");
     }
 
-    private bool TryTake(out int slot)
+    /// <summary>A slot for an expert; false when it is held already. May wait for a forward, without the lock that unloading takes.</summary>
+    private bool TryTake(ExpertKey expert, int index, out int slot)
     {
         try
         {
-            return _slab.TryTake(out slot);
+            while (true)
+            {
+                ISlotUse? awaited;
+                lock (_gate)
+                {
+                    slot = -1;
+                    if (_slab.Holds(index))
+                        return false;
+                    if (_slab.TryTake(out slot, out awaited))
+                        return true;
+                    if (awaited is null)
+                    {
+                        throw new InsufficientMemoryException(
+                            $"Expert {expert.Expert} of layer {expert.Layer} needs a slot of {_shape.SlotBytes} bytes, and all {_slab.Used} of {Description.Name} are used. Unload an expert or raise --memory.");
+                    }
+                }
+
+                // Loads alone take slots and let go of what they waited for, one at a time.
+                awaited.Wait();
+            }
         }
         catch (CudaException exception)
         {

@@ -1,4 +1,5 @@
 using K2Cluster.Checkpoint;
+using K2Cluster.Cluster.Tests;
 using K2Cluster.Cuda.Device;
 using K2Cluster.Kernels.Devices;
 using K2Cluster.Kernels.Experts;
@@ -169,6 +170,30 @@ public sealed class CudaExpertDeviceTests : FakeDriverTest
         Assert.Matches("^cuda-sm_86-sm_80-[0-9a-f]{8}$", device.Description.Kind);
         Assert.Equal(device.Description.Kind, twin.Description.Kind);
         Assert.NotEqual(device.Description.Kind, other.Description.Kind);
+    }
+
+    /// <summary>The only slot is read by a forward under way: the load waits for it, and the device answers meanwhile.</summary>
+    [Fact]
+    public async Task A_load_that_waits_for_a_forward_holds_up_nobody()
+    {
+        using RandomExperts model = new(int4: true, 32, 32, experts: 2);
+        using CudaExpertDevice device = Open(model, memory: new ExpertShape(model.Config, isInt4: true).SlotBytes);
+        using ExpertWork work = device.CreateWork(1, 1);
+        ushort[] row = Samples.GaussianBf16(32, 1);
+        device.Load(First, model);
+        Machine.Devices[0].Faults.LaunchGate.Reset();
+        Task forward = Task.Run(() => Forward(device, work, Layer, row, (0, 0)));
+        await Eventually.TrueAsync(() => Machine.Devices[0].EventWaits == 1, "the forward is under way");
+        Assert.True(device.Unload(First));
+        Task load = Task.Run(() => device.Load(Second, model));
+        await Eventually.TrueAsync(() => Machine.Devices[0].EventWaits == 2, "the load waits");
+
+        Task<bool> answers = Task.Run(() => device.Holds(First) || device.Holds(Second) || device.Unload(First));
+        Assert.False(await answers.WaitAsync(TimeSpan.FromSeconds(60)));
+        Assert.False(load.IsCompleted);
+        Machine.Devices[0].Faults.LaunchGate.Set();
+        await Task.WhenAll(forward, load);
+        Assert.Equal((PairStatus.Done, true), (work.Statuses[0], device.Holds(Second)));
     }
 
     [Fact]

@@ -20,6 +20,7 @@ public sealed class FakeDevice : IDisposable
     private long _graphs;
     private long _nodeChanges;
     private long _instructions;
+    private int _eventWaits;
     private int _sticky;
 
     internal FakeDevice(FakeMachine machine, int ordinal, FakeGpu gpu)
@@ -61,6 +62,9 @@ public sealed class FakeDevice : IDisposable
 
     /// <summary>Calls so far that asked for a copy or a fill.</summary>
     public long CopyCalls => Interlocked.Read(ref _copyCalls);
+
+    /// <summary>Threads that wait for an event of it.</summary>
+    public int EventWaits => Volatile.Read(ref _eventWaits);
 
     /// <summary>Graphs instantiated so far.</summary>
     public long Graphs => Interlocked.Read(ref _graphs);
@@ -121,6 +125,13 @@ public sealed class FakeDevice : IDisposable
     {
         foreach (FakeStream stream in Streams())
             stream.Synchronize();
+    }
+
+    internal void WaitFor(FakeEvent awaited)
+    {
+        Interlocked.Increment(ref _eventWaits);
+        awaited.Synchronize();
+        Interlocked.Decrement(ref _eventWaits);
     }
 
     internal void CountGraph() => Interlocked.Increment(ref _graphs);
