@@ -14,8 +14,8 @@ namespace K2Cluster.Cuda.Device;
 public sealed class CudaExpertDevice : IExpertDevice
 {
     /// <summary>
-    /// A device is given up after so many failures in a row, even if the driver calls each of them passing: the plan would go
-    /// on to send it every request of its experts.
+    /// A device is given up after so many failures of forwards in a row, or of loads, even if the driver calls each of them
+    /// passing: the plan would go on to send it every request of its experts, and to count on it for those that never come.
     /// </summary>
     private const int MostFailures = 3;
 
@@ -40,7 +40,8 @@ public sealed class CudaExpertDevice : IExpertDevice
 
     /// <summary>Guards the slab. Held for moments.</summary>
     private readonly Lock _gate = new();
-    private int _failures;
+    private int _failedForwards;
+    private int _failedLoads;
     private string? _lost;
     private bool _disposed;
 
@@ -116,11 +117,11 @@ public sealed class CudaExpertDevice : IExpertDevice
             try
             {
                 _staging.Load(new CheckpointExpert(_catalog, source, expert, _shape.IsInt4), _slab.Address(slot));
-                loaded = true;
+                (loaded, _failedLoads) = (true, 0);
             }
             catch (CudaException exception)
             {
-                throw Explain(exception);
+                throw Explain(exception, ++_failedLoads);
             }
             finally
             {
@@ -203,13 +204,12 @@ public sealed class CudaExpertDevice : IExpertDevice
             try
             {
                 float milliseconds = own.Run(_forwards);
-                _failures = 0;
+                _failedForwards = 0;
                 K2Telemetry.KernelDuration.Record(milliseconds / 1000, _tag);
             }
             catch (CudaException exception)
             {
-                _failures++;
-                throw Explain(exception);
+                throw Explain(exception, ++_failedForwards);
             }
         }
     }
@@ -306,7 +306,7 @@ public sealed class CudaExpertDevice : IExpertDevice
         }
         catch (CudaException exception)
         {
-            throw Explain(exception);
+            throw Explain(exception, ++_failedLoads);
         }
     }
 
@@ -346,9 +346,11 @@ public sealed class CudaExpertDevice : IExpertDevice
     /// What a failure means: too little memory for this once; something that passed; or the end of the device, where the
     /// driver answers every call with the same error from then on. When it returns, nothing runs on the caller's buffers.
     /// </summary>
-    private Exception Explain(CudaException failure)
+    /// <param name="failure">What the driver said.</param>
+    /// <param name="inARow">How many of its kind there were without a success between, this one included.</param>
+    private Exception Explain(CudaException failure, int inARow = 1)
     {
-        if (!IsUsable() || _failures >= MostFailures)
+        if (!IsUsable() || inARow >= MostFailures)
             return Lose(failure);
         return DeviceFault.IsOutOfMemory((int)failure.CudaError)
             ? new InsufficientMemoryException($"{_card.FullName} has no memory left for this: {failure.Message}", failure)

@@ -122,6 +122,34 @@ public sealed class DeviceLossTests : FakeDriverTest
         Assert.NotNull(device.Lost);
     }
 
+    [Theory]
+    [InlineData(CUResult.ErrorOutOfMemory, typeof(InsufficientMemoryException))]
+    [InlineData(CUResult.ErrorNotSupported, typeof(InvalidOperationException))]
+    public void Errors_that_pass_fail_a_load_and_three_in_a_row_end_the_device(CUResult error, Type first)
+    {
+        using CudaExpertDevice device = Open(_model);
+        long start = Machine.Devices[0].CopyCalls;
+        device.Load(First, _model);
+        long calls = Machine.Devices[0].CopyCalls;
+        long load = calls - start;
+        device.Unload(First);
+        calls++;
+
+        // A load that fails at its first copy asks for no more; the third is a whole one.
+        foreach (long call in (ReadOnlySpan<long>)[1, 2, load + 3, load + 4, load + 5])
+            Machine.Devices[0].Faults.PassingErrorAtCopyCall(calls + call, error);
+        Assert.Throws(first, () => device.Load(First, _model));
+        Assert.Throws(first, () => device.Load(Second, _model));
+        device.Load(First, _model);
+        Assert.True(device.Holds(First));
+
+        Assert.Throws(first, () => device.Load(Second, _model));
+        Assert.Throws(first, () => device.Load(Second, _model));
+        Assert.Null(device.Lost);
+        DeviceLostException lost = Assert.Throws<DeviceLostException>(() => device.Load(Second, _model));
+        Assert.Equal((lost.Message, false), (device.Lost, device.Holds(First)));
+    }
+
     /// <summary>Had it gone on, the slot would have been free with its expert still in the table, and given to two.</summary>
     [Fact]
     public void A_device_whose_table_cannot_be_changed_is_given_up()
