@@ -14,6 +14,7 @@ public sealed class FakeDevice : IDisposable
     private readonly List<string> _launched = [];
     private readonly FakeStream _null;
     private long _allocations;
+    private long _pinnedAllocations;
     private long _launches;
     private long _copies;
     private long _copyCalls;
@@ -43,6 +44,9 @@ public sealed class FakeDevice : IDisposable
 
     /// <summary>Allocations of device memory so far, those that failed too.</summary>
     public long Allocations => Interlocked.Read(ref _allocations);
+
+    /// <summary>Allocations of pinned memory so far while its context was current, those that failed too.</summary>
+    public long PinnedAllocations => Interlocked.Read(ref _pinnedAllocations);
 
     /// <summary>Kernels launched so far.</summary>
     public long Launches => Interlocked.Read(ref _launches);
@@ -139,6 +143,8 @@ public sealed class FakeDevice : IDisposable
     internal void CountNodeChange() => Interlocked.Increment(ref _nodeChanges);
 
     internal bool TakesAllocation() => Faults.TakesAllocation(Interlocked.Increment(ref _allocations));
+
+    internal bool TakesPinnedAllocation() => Faults.TakesPinnedAllocation(Interlocked.Increment(ref _pinnedAllocations));
 
     internal CUResult AtCopyCall() => Faults.AtCopyCall(Interlocked.Increment(ref _copyCalls));
 
