@@ -51,6 +51,18 @@ internal static partial class GpuDevices
         return devices;
     }
 
+    /// <summary>Whether a device that failed before it served anything is left out, as one that could not be opened.</summary>
+    /// <exception cref="K2FailureException">It is a GPU that was asked for by number.</exception>
+    public static bool LeavesOut(IExpertDevice device, Exception failure, K2Options options, ILogger log)
+    {
+        if (device is not CudaExpertDevice)
+            return false;
+        if (!options.Device.Gpus.IsEmpty)
+            throw Unusable(options, failure.Message);
+        LogLeftOut(log, failure.Message);
+        return true;
+    }
+
     private static CudaExpertDevice? TryOpen(CudaCard card, ModelDirectory model, K2Options options, ILogger log, out string? reason)
     {
         reason = card.Refusal;

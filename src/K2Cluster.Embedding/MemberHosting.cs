@@ -71,13 +71,15 @@ public static class MemberHosting
         {
             ModelDirectory model = services.GetRequiredService<ModelDirectory>();
             CpuCompute compute = services.GetRequiredService<CpuCompute>();
+            ILogger log = services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(Devices).FullName!);
             return new ShardHostOptions
             {
                 Grid = grid,
                 Format = model.Catalog.IsExpertQuantized(grid.FirstLayer, 0) ? "int4-g32" : "bf16",
                 Source = model.Tensors,
                 SharesThreads = true,
-                CreateDevices = () => Devices.Create(model, options, compute, services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(Devices).FullName!)),
+                CreateDevices = () => Devices.Create(model, options, compute, log),
+                LeavesOut = (device, failure) => GpuDevices.LeavesOut(device, failure, options, log),
             };
         });
     }

@@ -35,14 +35,44 @@ public static class K2GrainsHosting
         long incarnation = time.GetUtcNow().UtcTicks;
         ShardSet shards = new();
         int slot = 0;
-        IReadOnlyList<IExpertDevice> devices = options.CreateDevices();
-        foreach (IExpertDevice device in devices)
+        Queue<IExpertDevice> devices = new(options.CreateDevices());
+        bool isOne = devices.Count == 1;
+        try
         {
-            ShardId id = new(cluster.ClusterId, cluster.SiloName, slot);
-            PlannedShard identity = new(id, incarnation + slot++, device.Description.Kind, options.Format);
-            shards.Add(new ExpertShard(identity, options.Grid, device, options.Source, time, options.SharesThreads && device.UsesHostThreads && devices.Count == 1));
+            for (; devices.TryPeek(out IExpertDevice? device); devices.Dequeue())
+            {
+                ShardId id = new(cluster.ClusterId, cluster.SiloName, slot);
+                PlannedShard identity = new(id, incarnation + slot, device.Description.Kind, options.Format);
+                if (TryStart(identity, device) is not { } shard)
+                    continue;
+                shards.Add(shard);
+                slot++;
+            }
+
+            return shards;
+        }
+        catch
+        {
+            shards.Dispose();
+            foreach (IExpertDevice device in devices)
+                device.Dispose();
+            throw;
         }
 
-        return shards;
+        // A device may fail between its making and its first buffers.
+        ExpertShard? TryStart(PlannedShard identity, IExpertDevice device)
+        {
+            try
+            {
+                return new ExpertShard(identity, options.Grid, device, options.Source, time, options.SharesThreads && device.UsesHostThreads && isOne);
+            }
+            catch (Exception exception)
+            {
+                if (!options.LeavesOut(device, exception))
+                    throw;
+                device.Dispose();
+                return null;
+            }
+        }
     }
 }

@@ -14,8 +14,8 @@ namespace K2Cluster.Cuda.Device;
 public sealed class CudaExpertDevice : IExpertDevice
 {
     /// <summary>
-    /// A device is given up after so many failures in a row, even if the driver calls each of them passing: the plan would go
-    /// on to send it every request of its experts.
+    /// A device is given up after so many failures of forwards in a row, or of loads, even if the driver calls each of them
+    /// passing: the plan would go on to send it every request of its experts, and to count on it for those that never come.
     /// </summary>
     private const int MostFailures = 3;
 
@@ -28,6 +28,8 @@ public sealed class CudaExpertDevice : IExpertDevice
     private readonly CudaStream _forwards;
     private readonly ExpertStaging _staging;
     private readonly ExpertSlab _slab;
+    private readonly ForwardGraph _few;
+    private readonly ForwardGraph _many;
     private readonly KeyValuePair<string, object?> _tag;
 
     /// <summary>Held while an expert is loaded; taken before <see cref="_forwarding"/> and <see cref="_gate"/>.</summary>
@@ -38,7 +40,8 @@ public sealed class CudaExpertDevice : IExpertDevice
 
     /// <summary>Guards the slab. Held for moments.</summary>
     private readonly Lock _gate = new();
-    private int _failures;
+    private int _failedForwards;
+    private int _failedLoads;
     private string? _lost;
     private bool _disposed;
 
@@ -76,7 +79,10 @@ public sealed class CudaExpertDevice : IExpertDevice
 
             // A copy from pageable memory may return before it is there, and our streams do not wait for the null stream.
             _context.Synchronize();
-            Check();
+            using CudaExpertWork work = new(this, _shape, _kernels, _slab, SelfCheck.Rows, SelfCheck.Rows);
+            _few = _owned.Add(new ForwardGraph(_kernels, _kernels.Small, work.Buffers));
+            _many = _owned.Add(new ForwardGraph(_kernels, _kernels.Large, work.Buffers));
+            Check(work);
         }
         catch
         {
@@ -105,27 +111,17 @@ public sealed class CudaExpertDevice : IExpertDevice
         lock (_loading)
         {
             Enter();
-            int slot;
-            lock (_gate)
-            {
-                if (_slab.Holds(index))
-                    return;
-                if (!TryTake(out slot))
-                {
-                    throw new InsufficientMemoryException(
-                        $"Expert {expert.Expert} of layer {expert.Layer} needs a slot of {_shape.SlotBytes} bytes, and all {_slab.Used} of {Description.Name} are used. Unload an expert or raise --memory.");
-                }
-            }
-
+            if (!TryTake(expert, index, out int slot))
+                return;
             bool loaded = false;
             try
             {
                 _staging.Load(new CheckpointExpert(_catalog, source, expert, _shape.IsInt4), _slab.Address(slot));
-                loaded = true;
+                (loaded, _failedLoads) = (true, 0);
             }
             catch (CudaException exception)
             {
-                throw Explain(exception);
+                throw Explain(exception, ++_failedLoads);
             }
             finally
             {
@@ -208,13 +204,12 @@ public sealed class CudaExpertDevice : IExpertDevice
             try
             {
                 float milliseconds = own.Run(_forwards);
-                _failures = 0;
+                _failedForwards = 0;
                 K2Telemetry.KernelDuration.Record(milliseconds / 1000, _tag);
             }
             catch (CudaException exception)
             {
-                _failures++;
-                throw Explain(exception);
+                throw Explain(exception, ++_failedForwards);
             }
         }
     }
@@ -254,6 +249,9 @@ public sealed class CudaExpertDevice : IExpertDevice
         return (int)Math.Min((long)moeLayers * config.RoutedExperts, budget / _shape.SlotBytes);
     }
 
+    /// <summary>The kernels for few rows of an expert, or for many. For the holder of the forward's lock.</summary>
+    internal ForwardGraph Graph(bool isLarge) => isLarge ? _many : _few;
+
     /// <summary>What is kept free of a GPU with so much memory: a sixteenth, 5 GB of 80.</summary>
     internal static long HeadRoom(long memory) => memory / 16;
 
@@ -265,15 +263,14 @@ public sealed class CudaExpertDevice : IExpertDevice
         _owned.Dispose();
     }
 
-    private void Check()
+    private void Check(CudaExpertWork work)
     {
         ExpertKey key = new(0, 0);
         int index = _shape.IndexOf(key);
         MadeUpExpert expert = new(_shape);
-        _slab.TryTake(out int slot);
+        _slab.TryTake(out int slot, out _);
         _staging.Load(expert, _slab.Address(slot));
         Publish(index, slot);
-        using CudaExpertWork work = new(this, _shape, _kernels, _slab, CudaExpertWork.MostSmallRows + 1, CudaExpertWork.MostSmallRows + 1);
         string? problem = SelfCheck.Run(work, _forwards, expert, key);
         _slab.Withdraw(index);
         _forwards.Synchronize();
@@ -281,15 +278,35 @@ public sealed class CudaExpertDevice : IExpertDevice
             throw new InvalidOperationException($"{_card.FullName} does not compute what it should, {_kernels.Kind}: {problem}. It cannot be used.");
     }
 
-    private bool TryTake(out int slot)
+    /// <summary>A slot for an expert; false when it is held already. May wait for a forward, without the lock that unloading takes.</summary>
+    private bool TryTake(ExpertKey expert, int index, out int slot)
     {
         try
         {
-            return _slab.TryTake(out slot);
+            while (true)
+            {
+                ISlotUse? awaited;
+                lock (_gate)
+                {
+                    slot = -1;
+                    if (_slab.Holds(index))
+                        return false;
+                    if (_slab.TryTake(out slot, out awaited))
+                        return true;
+                    if (awaited is null)
+                    {
+                        throw new InsufficientMemoryException(
+                            $"Expert {expert.Expert} of layer {expert.Layer} needs a slot of {_shape.SlotBytes} bytes, and all {_slab.Used} of {Description.Name} are used. Unload an expert or raise --memory.");
+                    }
+                }
+
+                // Loads alone take slots and let go of what they waited for, one at a time.
+                awaited.Wait();
+            }
         }
         catch (CudaException exception)
         {
-            throw Explain(exception);
+            throw Explain(exception, ++_failedLoads);
         }
     }
 
@@ -329,9 +346,11 @@ public sealed class CudaExpertDevice : IExpertDevice
     /// What a failure means: too little memory for this once; something that passed; or the end of the device, where the
     /// driver answers every call with the same error from then on. When it returns, nothing runs on the caller's buffers.
     /// </summary>
-    private Exception Explain(CudaException failure)
+    /// <param name="failure">What the driver said.</param>
+    /// <param name="inARow">How many of its kind there were without a success between, this one included.</param>
+    private Exception Explain(CudaException failure, int inARow = 1)
     {
-        if (!IsUsable() || _failures >= MostFailures)
+        if (!IsUsable() || inARow >= MostFailures)
             return Lose(failure);
         return DeviceFault.IsOutOfMemory((int)failure.CudaError)
             ? new InsufficientMemoryException($"{_card.FullName} has no memory left for this: {failure.Message}", failure)

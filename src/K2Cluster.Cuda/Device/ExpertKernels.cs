@@ -11,8 +11,6 @@ internal sealed unsafe class ExpertKernels
     private const int ShuffleThreads = 256;
     private const int LogBytes = 8192;
 
-    private readonly ExpertShape _shape;
-    private readonly CudaKernel _route;
     private readonly CudaKernel _shuffle;
 
     /// <param name="context">The card's, current.</param>
@@ -22,7 +20,7 @@ internal sealed unsafe class ExpertKernels
     /// <exception cref="NotSupportedException">The card cannot run them.</exception>
     public ExpertKernels(CudaContext context, CudaCard card, ExpertShape shape)
     {
-        _shape = shape;
+        Shape = shape;
         CudaDeviceProperties properties = context.GetDeviceInfo();
         int shared = properties.MaxSharedMemoryPerBlockOptin;
         int threads = properties.MaxThreadsPerBlock;
@@ -38,7 +36,7 @@ internal sealed unsafe class ExpertKernels
         CUmodule routeModule = Load(context, "k2_route", route);
         CUmodule expertModule = Load(context, $"k2_{format}", experts);
         CUmodule shuffleModule = Load(context, "k2_shuffle", shuffle);
-        _route = Make("k2_route", routeModule, LaunchPlan.Route(shape.Experts, shared, threads), 1);
+        Route = Make("k2_route", routeModule, LaunchPlan.Route(shape.Experts, shared, threads), 1);
         _shuffle = Make($"k2_shuffle_{format}", shuffleModule, new LaunchPlan(0, Math.Min(ShuffleThreads, threads), 0, 0), 2 * grid);
 
         LaunchPlan gateUp = LaunchPlan.Small(shape.IsInt4, shape.Hidden, 8, shared, threads);
@@ -50,6 +48,11 @@ internal sealed unsafe class ExpertKernels
         Large = new Pass(Make($"k2_gate_up_{format}_large", expertModule, large, grid), large, Make($"k2_down_{format}_large", expertModule, large, grid), large);
     }
 
+    public ExpertShape Shape { get; }
+
+    /// <summary>Sorts the pairs of a call by expert.</summary>
+    public CudaKernel Route { get; }
+
     /// <summary>What gives equal bits: the card's architecture, and the target and hash of the PTX.</summary>
     public string Kind { get; }
 
@@ -60,20 +63,7 @@ internal sealed unsafe class ExpertKernels
     public Pass Large { get; }
 
     /// <summary>Blocks that a call of so many pairs may be cut into, by either pass.</summary>
-    public int MostBlocks(int pairs) => Math.Min(pairs, (pairs / Math.Min(Small.RowsPerBlock, Large.RowsPerBlock)) + _shape.Experts);
-
-    /// <summary>Route, gate_up and down over a call's buffers, ready to be launched as one.</summary>
-    public CudaGraphExec BuildGraph(Pass pass, in ForwardPointers at)
-    {
-        using CudaGraph graph = new();
-        uint experts = (uint)_shape.Experts;
-        CUgraphNode route = Add(graph, null, _route, at.Header, at.PairRows, at.PairExperts, at.SlotOf, at.SlotAddresses, experts, at.Order, at.RowOf, at.Blocks, at.Counts, at.Statuses);
-        CUgraphNode gateUp = Add(
-            graph, route, pass.GateUp, at.Counts, at.Blocks, at.RowOf, at.Hidden, at.Middle, (uint)_shape.Hidden, (uint)_shape.Intermediate, (uint)pass.GateUpPlan.RowsPerBlock, (uint)pass.GateUpPlan.Stages);
-        _ = Add(
-            graph, gateUp, pass.Down, at.Counts, at.Blocks, at.Order, at.Middle, at.Outputs, (uint)_shape.Hidden, (uint)_shape.Intermediate, (uint)pass.DownPlan.RowsPerBlock, (uint)pass.DownPlan.Stages);
-        return graph.Instantiate(default);
-    }
+    public int MostBlocks(int pairs) => Math.Min(pairs, (pairs / Math.Min(Small.RowsPerBlock, Large.RowsPerBlock)) + Shape.Experts);
 
     /// <summary>Brings an expert from the checkpoint's layout into a slot.</summary>
     /// <param name="stream">Where.</param>
@@ -81,11 +71,11 @@ internal sealed unsafe class ExpertKernels
     /// <param name="slot">The slot's address.</param>
     public void Shuffle(CudaStream stream, StagedExpert staged, CUdeviceptr slot)
     {
-        int weightBits = _shape.IsInt4 ? 4 : 16;
-        (int hidden, int intermediate) = (_shape.Hidden, _shape.Intermediate);
+        int weightBits = Shape.IsInt4 ? 4 : 16;
+        (int hidden, int intermediate) = (Shape.Hidden, Shape.Intermediate);
         CUdeviceptr lowerWeights = staged.Down + (intermediate * weightBits); // eight rows further
-        CUdeviceptr downStream = slot + _shape.GateUpBytes;
-        if (_shape.IsInt4)
+        CUdeviceptr downStream = slot + Shape.GateUpBytes;
+        if (Shape.IsInt4)
         {
             CUdeviceptr lowerScales = staged.DownScales + (8 * (intermediate / 32) * sizeof(ushort));
             _shuffle.RunAsync(stream.Stream, staged.Gate, staged.GateScales, staged.Up, staged.UpScales, slot, (uint)(intermediate / 8), 8u, (uint)hidden);
@@ -125,32 +115,10 @@ internal sealed unsafe class ExpertKernels
         }
     }
 
-    /// <summary>Adds a launch; the values go to the driver one after another, 8 bytes apart.</summary>
-    private static CUgraphNode Add(CudaGraph graph, CUgraphNode? after, CudaKernel kernel, params ReadOnlySpan<KernelValue> values)
-    {
-        ulong* raw = stackalloc ulong[values.Length];
-        nint* addresses = stackalloc nint[values.Length];
-        for (int i = 0; i < values.Length; i++)
-        {
-            raw[i] = values[i].Raw;
-            addresses[i] = (nint)(raw + i);
-        }
-
-        return graph.AddKernelNode(after is { } node ? [node] : [], kernel, (nint)addresses, 0);
-    }
-
     /// <summary>The two products of a forward, and how each is launched.</summary>
     public sealed record Pass(CudaKernel GateUp, LaunchPlan GateUpPlan, CudaKernel Down, LaunchPlan DownPlan)
     {
         /// <summary>What the route is to cut to.</summary>
         public int RowsPerBlock => Math.Min(GateUpPlan.RowsPerBlock, DownPlan.RowsPerBlock);
-    }
-
-    /// <summary>A kernel's parameter: an address or a number of 32 bits, which a little-endian machine reads from the same place.</summary>
-    private readonly record struct KernelValue(ulong Raw)
-    {
-        public static implicit operator KernelValue(CUdeviceptr address) => new((ulong)address.Pointer);
-
-        public static implicit operator KernelValue(uint number) => new(number);
     }
 }

@@ -64,8 +64,8 @@ internal sealed unsafe class ExpertSlab : IDisposable
 
     public bool Holds(int index) => Table[index] != None;
 
-    /// <summary>A slot to load into; false when all are used. May wait for a forward that reads one given up before.</summary>
-    public bool TryTake(out int slot) => _slots.TryTake(out slot);
+    /// <summary>A slot to load into; without one, the forwards that read one given up before, to wait for outside the lock.</summary>
+    public bool TryTake(out int slot, out ISlotUse? awaited) => _slots.TryTake(out slot, out awaited);
 
     /// <summary>A slot into which nothing was loaded after all.</summary>
     public void GiveBack(int slot) => _slots.GiveBack(slot);

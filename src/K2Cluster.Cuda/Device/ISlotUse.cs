@@ -5,5 +5,6 @@ internal interface ISlotUse : IDisposable
 {
     bool HasEnded { get; }
 
+    /// <summary>Only until it is disposed, which those who ask for slots alone do.</summary>
     void Wait();
 }

@@ -12,13 +12,13 @@ namespace K2Cluster.Cuda.Device;
 internal static class SelfCheck
 {
     /// <summary>More than a block of the kernels for few rows takes, so that the expert has two.</summary>
-    private const int Rows = 9;
+    public const int Rows = 9;
 
     /// <summary>Of the root mean square, which the outputs' rounding to BF16 makes 1.1e-3.</summary>
     private const double Tolerance = 3e-3;
 
     /// <summary>Null when all is well; otherwise what is not.</summary>
-    /// <param name="work">Of this device, for more than 64 rows.</param>
+    /// <param name="work">Of this device, for <see cref="Rows"/> at least.</param>
     /// <param name="stream">The forwards'.</param>
     /// <param name="expert">What was loaded.</param>
     /// <param name="key">As which.</param>

@@ -13,21 +13,26 @@ internal sealed class SlotAllocator(int slots) : IDisposable
     /// <summary>Slots taken and neither given back nor retired.</summary>
     public int Used { get; private set; }
 
-    /// <summary>A slot that nobody reads; where all are used or retired, waits for the one that was retired first.</summary>
-    /// <returns>False when every slot is used.</returns>
-    public bool TryTake(out int slot)
+    /// <summary>A slot that nobody reads. Never waits.</summary>
+    /// <param name="slot">The slot.</param>
+    /// <param name="awaited">Without a slot: what to wait for before asking again; null when every slot is used.</param>
+    /// <returns>Whether there is one.</returns>
+    public bool TryTake(out int slot, out ISlotUse? awaited)
     {
-        while (_retired.TryPeek(out (int Slot, ISlotUse Use) oldest) && (_free.Count == 0 || oldest.Use.HasEnded))
+        while (_retired.TryPeek(out (int Slot, ISlotUse Use) oldest) && oldest.Use.HasEnded)
         {
-            if (_free.Count == 0)
-                oldest.Use.Wait();
             _retired.Dequeue();
             oldest.Use.Dispose();
             _free.Push(oldest.Slot);
         }
 
+        awaited = null;
         if (!_free.TryPop(out slot))
+        {
+            awaited = _retired.TryPeek(out (int Slot, ISlotUse Use) first) ? first.Use : null;
             return false;
+        }
+
         Used++;
         return true;
     }

@@ -142,7 +142,7 @@ internal sealed class MeasuredExperts : IDisposable
             });
             double distinct = loads.Average(load => load.Pairs.Select(pair => pair.Expert).Distinct().Count());
             double floor = distinct * (_sizes.GateUpBytes + _sizes.DownBytes) / (_ceiling * 1000);
-            return new LayerResult(_kernels.Target, batch, distinct, isLarge ? "large" : "small", times, floor, times.Median / floor, isLarge == batch > CudaExpertWork.MostSmallRows);
+            return new LayerResult(_kernels.Target, batch, distinct, isLarge ? "large" : "small", times, floor, times.Median / floor, isLarge == loads.Count(HasManyRows) * 2 > loads.Length);
         }
         finally
         {
@@ -152,6 +152,9 @@ internal sealed class MeasuredExperts : IDisposable
     }
 
     public void Dispose() => _owned.Dispose();
+
+    /// <summary>Whether the device would take the kernels for many rows.</summary>
+    private static bool HasManyRows(Load load) => load.Pairs.GroupBy(pair => pair.Expert).Any(rows => rows.Count() > CudaExpertWork.MostSmallRows);
 
     private Load Routed(int batch, int seed) => Load.Routed(batch, Math.Min(_plan.ExpertsPerToken, Experts), Experts, seed);
 

@@ -24,4 +24,7 @@ public sealed record ShardHostOptions
 
     /// <summary>Makes the devices, in the order of their slots; called once, when the host starts. The shards dispose them.</summary>
     public required Func<IReadOnlyList<IExpertDevice>> CreateDevices { get; init; }
+
+    /// <summary>Asked when a device that was made cannot start, with the reason: true to go on without it. Otherwise the host does not start.</summary>
+    public Func<IExpertDevice, Exception, bool> LeavesOut { get; init; } = static (_, _) => false;
 }

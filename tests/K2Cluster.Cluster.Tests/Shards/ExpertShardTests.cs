@@ -162,6 +162,18 @@ public sealed class ExpertShardTests : IDisposable
     }
 
     [Fact]
+    public async Task A_device_that_is_lost_in_a_load_holds_nothing_and_has_room_for_nothing()
+    {
+        await LoadAsync(0, 1);
+        _device.BeforeLoad = _ => throw new DeviceLostException(_device.Lost = "made up is lost: three loads failed");
+        TaskCompletionSource changed = new();
+        _shard.Changed += () => changed.TrySetResult();
+        _shard.Assign(new ShardAssignment(new Epoch(2, 0), [0, 1, 2], []));
+        await changed.Task.WaitAsync(TimeSpan.FromSeconds(10));
+        Assert.Equal((0, 0, 0L, _device.Lost), (_shard.Report.Held.Length, _shard.Report.Loading, _shard.Report.WeightsBudget, _shard.Report.Problem));
+    }
+
+    [Fact]
     public async Task A_device_without_room_for_a_larger_frame_fails_its_pairs_and_serves_the_next()
     {
         await LoadAsync(0);

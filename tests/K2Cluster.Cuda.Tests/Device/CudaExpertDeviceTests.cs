@@ -1,10 +1,12 @@
 using K2Cluster.Checkpoint;
+using K2Cluster.Cluster.Tests;
 using K2Cluster.Cuda.Device;
 using K2Cluster.Kernels.Devices;
 using K2Cluster.Kernels.Experts;
 using K2Cluster.Kernels.Tests;
 using K2Cluster.Kernels.Tests.Devices;
 using K2Cluster.PtxEmulator.FakeDriver;
+using ManagedCuda;
 
 namespace K2Cluster.Cuda.Tests.Device;
 
@@ -29,19 +31,80 @@ public sealed class CudaExpertDeviceTests : FakeDriverTest
         device.Load(Second, model);
         using ExpertWork work = device.CreateWork(65, 70);
 
-        // 65 rows take the kernels for many (44 of one expert and 22 of another, two of their widths), 9 of one expert two blocks
-        // of those for few.
+        // 44 rows of one expert and 22 of another: two widths of the kernels for many. 8 of one expert: those for few.
         ushort[] rows = Samples.GaussianBf16(65 * hidden, 31);
         Forward(device, work, Layer, rows, [.. Enumerable.Range(0, 65).Select(row => (row, row % 3 == 1 ? 1 : 0)), (3, 0), (64, 2)]);
         ushort[] many = work.Outputs.ToArray();
         Assert.Equal([.. Enumerable.Repeat(PairStatus.Done, 66), PairStatus.NotHeld], work.Statuses.ToArray());
 
-        Forward(device, work, Layer, rows.AsSpan(0, 9 * hidden), [.. Enumerable.Range(0, 9).Select(row => (row, 0))]);
-        foreach (int row in (ReadOnlySpan<int>)[0, 2, 3, 5, 6, 8])
-            Samples.SameBits(many.AsSpan(row * hidden, hidden), work.Outputs.Slice(row * hidden, hidden), $"row {row} of 9");
+        Forward(device, work, Layer, rows.AsSpan(0, 8 * hidden), [.. Enumerable.Range(0, 8).Select(row => (row, 0))]);
+        foreach (int row in (ReadOnlySpan<int>)[0, 2, 3, 5, 6])
+            Samples.SameBits(many.AsSpan(row * hidden, hidden), work.Outputs.Slice(row * hidden, hidden), $"row {row} of 8");
 
         double[] exact = [.. model.Exact(Layer, 1, rows.AsSpan(hidden, hidden)), .. model.Exact(Layer, 0, rows.AsSpan(63 * hidden, hidden))];
         Assert.InRange(SelfCheck.RelativeError(exact, [.. many.AsSpan(hidden, hidden), .. many.AsSpan(63 * hidden, hidden)]), 1e-6, 3e-3);
+    }
+
+    /// <summary>Rows of the first expert, of the second, and of those that the model does not have.</summary>
+    [Theory]
+    [InlineData(8, 8, 9, false)]
+    [InlineData(9, 1, 0, true)]
+    [InlineData(0, 9, 0, true)]
+    [InlineData(8, 1, 0, false)]
+    public void The_kernels_are_those_for_the_most_rows_of_an_expert_and_the_bits_those_of_either(int first, int second, int none, bool isLarge)
+    {
+        using RandomExperts model = new(int4: true, 64, 32, experts: 2);
+        using CudaExpertDevice device = Open(model);
+        device.Load(First, model);
+        device.Load(Second, model);
+        int count = first + second + none;
+        using CudaExpertWork work = (CudaExpertWork)device.CreateWork(count, count);
+        ushort[] rows = Samples.GaussianBf16(count * 64, 9);
+        int launched = Machine.Devices[0].LaunchedKernels.Count;
+        Forward(device, work, Layer, rows, [.. Enumerable.Range(0, count).Select(row => (row, row < first ? 0 : row < first + second ? 1 : 7))]);
+        string size = isLarge ? "large" : "small";
+        Assert.Equal(["k2_route", $"k2_gate_up_int4_{size}", $"k2_down_int4_{size}"], Machine.Devices[0].LaunchedKernels.Skip(launched));
+
+        ushort[] outputs = work.Outputs[..((first + second) * 64)].ToArray();
+        work.Outputs.Clear();
+        using CudaStream stream = new();
+        work.Run(stream, !isLarge);
+        Samples.SameBits(outputs, work.Outputs[..outputs.Length], "with the other kernels");
+    }
+
+    [Fact]
+    public void Its_graphs_are_built_once_and_told_of_the_buffers_of_a_call_when_these_are_others()
+    {
+        using RandomExperts model = new(int4: true, 64, 32, experts: 1);
+        using CudaExpertDevice device = Open(model);
+        device.Load(First, model);
+        using ExpertWork work = device.CreateWork(1, 1);
+        using ExpertWork larger = device.CreateWork(4, 4);
+        ushort[] rows = Samples.GaussianBf16(4 * 64, 5);
+
+        long changes = Machine.Devices[0].NodeChanges;
+        Assert.Equal(3, Changes(work, 1));
+        Assert.Equal(0, Changes(work, 1));
+        Assert.Equal(3, Changes(larger, 4));
+        Assert.Equal(0, Changes(larger, 2));
+        Assert.Equal(3, Changes(work, 1));
+        Samples.SameBits(larger.Outputs[..64], work.Outputs, "row 0");
+        Assert.Equal(2, Machine.Devices[0].Graphs);
+
+        // The driver gives addresses again.
+        work.Dispose();
+        using ExpertWork next = device.CreateWork(1, 1);
+        Assert.Equal(3, Changes(next, 1));
+        Samples.SameBits(larger.Outputs[..64], next.Outputs, "row 0");
+
+        long Changes(ExpertWork call, int count)
+        {
+            Forward(device, call, Layer, rows.AsSpan(0, count * 64), [.. Enumerable.Range(0, count).Select(row => (row, 0))]);
+            Assert.False(call.Statuses.ContainsAnyExcept(PairStatus.Done));
+            long before = changes;
+            changes = Machine.Devices[0].NodeChanges;
+            return changes - before;
+        }
     }
 
     [Fact]
@@ -107,6 +170,30 @@ public sealed class CudaExpertDeviceTests : FakeDriverTest
         Assert.Matches("^cuda-sm_86-sm_80-[0-9a-f]{8}$", device.Description.Kind);
         Assert.Equal(device.Description.Kind, twin.Description.Kind);
         Assert.NotEqual(device.Description.Kind, other.Description.Kind);
+    }
+
+    /// <summary>The only slot is read by a forward under way: the load waits for it, and the device answers meanwhile.</summary>
+    [Fact]
+    public async Task A_load_that_waits_for_a_forward_holds_up_nobody()
+    {
+        using RandomExperts model = new(int4: true, 32, 32, experts: 2);
+        using CudaExpertDevice device = Open(model, memory: new ExpertShape(model.Config, isInt4: true).SlotBytes);
+        using ExpertWork work = device.CreateWork(1, 1);
+        ushort[] row = Samples.GaussianBf16(32, 1);
+        device.Load(First, model);
+        Machine.Devices[0].Faults.LaunchGate.Reset();
+        Task forward = Task.Run(() => Forward(device, work, Layer, row, (0, 0)));
+        await Eventually.TrueAsync(() => Machine.Devices[0].EventWaits == 1, "the forward is under way");
+        Assert.True(device.Unload(First));
+        Task load = Task.Run(() => device.Load(Second, model));
+        await Eventually.TrueAsync(() => Machine.Devices[0].EventWaits == 2, "the load waits");
+
+        Task<bool> answers = Task.Run(() => device.Holds(First) || device.Holds(Second) || device.Unload(First));
+        Assert.False(await answers.WaitAsync(TimeSpan.FromSeconds(60)));
+        Assert.False(load.IsCompleted);
+        Machine.Devices[0].Faults.LaunchGate.Set();
+        await Task.WhenAll(forward, load);
+        Assert.Equal((PairStatus.Done, true), (work.Statuses[0], device.Holds(Second)));
     }
 
     [Fact]

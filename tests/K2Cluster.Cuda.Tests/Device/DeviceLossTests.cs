@@ -4,6 +4,7 @@ using K2Cluster.Kernels.Experts;
 using K2Cluster.Kernels.Tests;
 using K2Cluster.Kernels.Tests.Devices;
 using K2Cluster.PtxEmulator.FakeDriver;
+using ManagedCuda;
 using ManagedCuda.BasicTypes;
 
 namespace K2Cluster.Cuda.Tests.Device;
@@ -18,13 +19,18 @@ public sealed class DeviceLossTests : FakeDriverTest
 
     private readonly RandomExperts _model = new(int4: true, 32, 32, experts: 2);
 
-    [Fact]
-    public void Wherever_memory_runs_out_it_is_said_and_all_is_given_back()
+    [Theory]
+    [InlineData(false, "cuMemAlloc", 18)]
+    [InlineData(true, "cuMemHostAlloc", 7)]
+    public void Wherever_memory_runs_out_it_is_said_and_all_is_given_back(bool pinned, string call, int expected)
     {
         int failures = 0;
         for (long number = 1; ; number++)
         {
-            Machine.Devices[0].Faults.OutOfMemoryAtAllocation(Machine.Devices[0].Allocations + number);
+            if (pinned)
+                Machine.Devices[0].Faults.OutOfMemoryAtPinnedAllocation(Machine.Devices[0].PinnedAllocations + number);
+            else
+                Machine.Devices[0].Faults.OutOfMemoryAtAllocation(Machine.Devices[0].Allocations + number);
             try
             {
                 using CudaExpertDevice device = Open(_model);
@@ -34,24 +40,30 @@ public sealed class DeviceLossTests : FakeDriverTest
             }
             catch (Exception exception)
             {
+                Assert.Contains($"{call} (", exception.Message, StringComparison.Ordinal);
                 Assert.Contains("CUDA_ERROR_OUT_OF_MEMORY", exception.Message, StringComparison.Ordinal);
                 Assert.Empty(Machine.Leaks);
                 failures++;
             }
         }
 
-        Assert.InRange(failures, 5, 50);
+        Assert.Equal(expected, failures);
     }
 
-    [Fact]
-    public void Without_memory_for_larger_buffers_the_others_go_on()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Without_memory_for_larger_buffers_the_others_go_on(bool pinned)
     {
         using CudaExpertDevice device = Open(_model);
         device.Load(First, _model);
         using ExpertWork work = device.CreateWork(1, 1);
-        Machine.Devices[0].Faults.OutOfMemoryAtAllocation(Machine.Devices[0].Allocations + 2);
+        if (pinned)
+            Machine.Devices[0].Faults.OutOfMemoryAtPinnedAllocation(Machine.Devices[0].PinnedAllocations + 2);
+        else
+            Machine.Devices[0].Faults.OutOfMemoryAtAllocation(Machine.Devices[0].Allocations + 2);
         InsufficientMemoryException full = Assert.Throws<InsufficientMemoryException>(() => device.CreateWork(8, 8));
-        Assert.StartsWith("cuda:0 Fake GPU has no memory left for this: cuMemAlloc", full.Message, StringComparison.Ordinal);
+        Assert.StartsWith($"cuda:0 Fake GPU has no memory left for this: cuMem{(pinned ? "Host" : "")}Alloc (", full.Message, StringComparison.Ordinal);
 
         Forward(device, work, Layer, Samples.GaussianBf16(32, 1), (0, 0));
         Assert.Equal((PairStatus.Done, null), (work.Statuses[0], device.Lost));
@@ -59,7 +71,7 @@ public sealed class DeviceLossTests : FakeDriverTest
 
     [Theory]
     [InlineData(CUResult.ErrorIllegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS", "Start this process again")]
-    [InlineData(CUResult.ErrorECCUncorrectable, "CUDA_ERROR_ECC", "reset or replace the card")]
+    [InlineData(CUResult.ErrorECCUncorrectable, "CUDA_ERROR_ECC_UNCORRECTABLE:", "reset or replace the card")]
     [InlineData(CUResult.ErrorLaunchTimeout, "CUDA_ERROR_LAUNCH_TIMEOUT", "dmesg")]
     public void An_error_that_stays_ends_the_device_and_nothing_else(CUResult error, string name, string remedy)
     {
@@ -86,6 +98,21 @@ public sealed class DeviceLossTests : FakeDriverTest
 
         Forward(other, otherWork, Layer, Samples.GaussianBf16(32, 1), (0, 0));
         Assert.Equal((PairStatus.Done, null), (otherWork.Statuses[0], other.Lost));
+    }
+
+    /// <summary>The enumeration's names are ManagedCuda's, the text has the driver's.</summary>
+    [Theory]
+    [InlineData(CUResult.ErrorOutOfMemory, "CUDA_ERROR_OUT_OF_MEMORY")]
+    [InlineData(CUResult.ErrorNoBinaryForGPU, "CUDA_ERROR_NO_BINARY_FOR_GPU")]
+    [InlineData(CUResult.ErrorECCUncorrectable, "CUDA_ERROR_ECC_UNCORRECTABLE")]
+    [InlineData(CUResult.NVLinkUncorrectable, "CUDA_ERROR_NVLINK_UNCORRECTABLE")]
+    [InlineData(CUResult.UnsupportedPTXVersion, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION")]
+    [InlineData(CUResult.ErrorInvalidPC, "CUDA_ERROR_INVALID_PC")]
+    public void The_fake_driver_names_errors_as_the_real_one(CUResult error, string name)
+    {
+        _ = Machine;
+        CudaContext.GetDeviceCount(); // the driver is found on first use
+        Assert.Equal(name, new CudaException(error).CudaInternalErrorName);
     }
 
     [Fact]
@@ -120,6 +147,34 @@ public sealed class DeviceLossTests : FakeDriverTest
         Assert.Throws(first, () => Forward(device, work, Layer, row, (0, 0)));
         Assert.Throws<DeviceLostException>(() => Forward(device, work, Layer, row, (0, 0)));
         Assert.NotNull(device.Lost);
+    }
+
+    [Theory]
+    [InlineData(CUResult.ErrorOutOfMemory, typeof(InsufficientMemoryException))]
+    [InlineData(CUResult.ErrorNotSupported, typeof(InvalidOperationException))]
+    public void Errors_that_pass_fail_a_load_and_three_in_a_row_end_the_device(CUResult error, Type first)
+    {
+        using CudaExpertDevice device = Open(_model);
+        long start = Machine.Devices[0].CopyCalls;
+        device.Load(First, _model);
+        long calls = Machine.Devices[0].CopyCalls;
+        long load = calls - start;
+        device.Unload(First);
+        calls++;
+
+        // A load that fails at its first copy asks for no more; the third is a whole one.
+        foreach (long call in (ReadOnlySpan<long>)[1, 2, load + 3, load + 4, load + 5])
+            Machine.Devices[0].Faults.PassingErrorAtCopyCall(calls + call, error);
+        Assert.Throws(first, () => device.Load(First, _model));
+        Assert.Throws(first, () => device.Load(Second, _model));
+        device.Load(First, _model);
+        Assert.True(device.Holds(First));
+
+        Assert.Throws(first, () => device.Load(Second, _model));
+        Assert.Throws(first, () => device.Load(Second, _model));
+        Assert.Null(device.Lost);
+        DeviceLostException lost = Assert.Throws<DeviceLostException>(() => device.Load(Second, _model));
+        Assert.Equal((lost.Message, false), (device.Lost, device.Holds(First)));
     }
 
     /// <summary>Had it gone on, the slot would have been free with its expert still in the table, and given to two.</summary>

@@ -19,7 +19,7 @@ public sealed class SelfCheckTests : FakeDriverTest
         using RandomExperts model = new(int4, 64, 32, experts: 2);
         using CudaExpertDevice device = Open(model);
         device.Load(new ExpertKey(Layer, 0), model);
-        using CudaExpertWork work = (CudaExpertWork)device.CreateWork(65, 65);
+        using CudaExpertWork work = (CudaExpertWork)device.CreateWork(SelfCheck.Rows, SelfCheck.Rows);
         Forward(device, work, Layer, Samples.GaussianBf16(64, 1), (0, 0)); // after it, all that was loaded is there
         using CudaStream stream = new();
         MadeUpExpert expert = new(new ExpertShape(model.Config, int4));

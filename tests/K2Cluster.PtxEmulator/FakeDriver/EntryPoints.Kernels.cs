@@ -119,9 +119,13 @@ internal static unsafe partial class EntryPoints
     }
 
     [UnmanagedCallersOnly(EntryPoint = "cuGraphDestroy")]
-    private static CUResult GraphDestroy(nint handle) => Remove<FakeGraph>(handle) is not null
-        ? CUResult.Success
-        : NotFound(handle, "is not a graph, or is destroyed again");
+    private static CUResult GraphDestroy(nint handle)
+    {
+        if (Remove<FakeGraph>(handle) is not { } graph)
+            return NotFound(handle, "is not a graph, or is destroyed again");
+        graph.IsDestroyed = true;
+        return CUResult.Success;
+    }
 
     [UnmanagedCallersOnly(EntryPoint = "cuGraphAddKernelNode_v2")]
     private static CUResult GraphAddKernelNode(CUgraphNode* added, CUgraph graph, CUgraphNode* after, SizeT afterCount, CudaKernelNodeParams* parameters)
@@ -154,7 +158,8 @@ internal static unsafe partial class EntryPoints
             return result;
         if (Get<FakeGraph>(graph.Pointer) is not { } found)
             return NotFound(graph.Pointer, "is not a graph, or was destroyed");
-        made->Pointer = Machine.Add(new FakeGraphExec(device, found.Nodes));
+        device.CountGraph();
+        made->Pointer = Machine.Add(new FakeGraphExec(device, found));
         return CUResult.Success;
     }
 
@@ -172,11 +177,13 @@ internal static unsafe partial class EntryPoints
         if (Get<FakeGraphExec>(graph.Pointer) is not { } found)
             return NotFound(graph.Pointer, "is not an instantiated graph, or was destroyed");
         int index = found.Nodes.FindIndex(known => known.Handle == node.Pointer);
-        if (index < 0)
-            return Misuse(CUResult.ErrorInvalidValue, $"0x{node.Pointer:x} is not a node of the graph");
+        if (index < 0 || found.Graph.IsDestroyed)
+            return Misuse(CUResult.ErrorInvalidValue, $"0x{node.Pointer:x} is not a node of the graph, or the graph was destroyed");
         result = Prepare(device, parameters, out FakeNode made);
-        if (result == CUResult.Success)
-            found.Nodes[index] = (node.Pointer, made);
+        if (result != CUResult.Success)
+            return result;
+        device.CountNodeChange();
+        found.Nodes[index] = (node.Pointer, made);
         return result;
     }
 

@@ -53,9 +53,11 @@ internal static unsafe partial class EntryPoints
     [UnmanagedCallersOnly(EntryPoint = "cuMemHostAlloc")]
     private static CUResult MemHostAlloc(nint* address, SizeT bytes, CUMemHostAllocFlags flags)
     {
-        CUResult result = Enter(out _);
+        CUResult result = Enter(out FakeDevice device);
         if (result != CUResult.Success)
             return result;
+        if (!device.TakesPinnedAllocation())
+            return CUResult.ErrorOutOfMemory;
         *address = Machine.AllocatePinned((nint)(long)bytes);
         return CUResult.Success;
     }

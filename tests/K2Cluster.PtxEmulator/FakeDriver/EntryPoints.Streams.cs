@@ -92,7 +92,7 @@ internal static unsafe partial class EntryPoints
     {
         if (Get<FakeEvent>(waited.Pointer) is not { } found)
             return NotFound(waited.Pointer, "is not an event, or was destroyed");
-        found.Synchronize();
+        found.Device.WaitFor(found);
         return found.Device.Sticky;
     }
 

@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
 using ManagedCuda.BasicTypes;
 
 namespace K2Cluster.PtxEmulator.FakeDriver;
@@ -85,7 +86,10 @@ internal static unsafe partial class EntryPoints
         return *text == null ? CUResult.ErrorInvalidValue : CUResult.Success;
     }
 
-    /// <summary>Names as the real driver spells them, made from the enumeration's: ErrorOutOfMemory is CUDA_ERROR_OUT_OF_MEMORY.</summary>
+    /// <summary>
+    /// Names as the real driver spells them, made from the enumeration's: ErrorOutOfMemory is CUDA_ERROR_OUT_OF_MEMORY. The
+    /// enumeration's are ManagedCuda's, which leave "Error" out here and there.
+    /// </summary>
     private static (nint Name, nint Text) Explain(CUResult error)
     {
         if (!Enum.IsDefined(error))
@@ -94,7 +98,10 @@ internal static unsafe partial class EntryPoints
         {
             if (!Texts.TryGetValue(error, out (nint Name, nint Text) text))
             {
-                string words = string.Concat(error.ToString().Select((letter, i) => i > 0 && char.IsUpper(letter) && char.IsLower(error.ToString()[i - 1]) ? $" {letter}" : letter.ToString()));
+                string name = error.ToString().Replace("NVLink", "Nvlink", StringComparison.Ordinal);
+                if (error != CUResult.Success && !name.StartsWith("Error", StringComparison.Ordinal))
+                    name = "Error" + name;
+                string words = WordBoundary().Replace(name, " ");
                 text = (Marshal.StringToCoTaskMemUTF8("CUDA_" + words.Replace(' ', '_').ToUpperInvariant()), Marshal.StringToCoTaskMemUTF8($"{words.ToLowerInvariant()} (fake driver)"));
                 Texts.Add(error, text);
             }
@@ -102,4 +109,7 @@ internal static unsafe partial class EntryPoints
             return text;
         }
     }
+
+    [GeneratedRegex("(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")]
+    private static partial Regex WordBoundary();
 }

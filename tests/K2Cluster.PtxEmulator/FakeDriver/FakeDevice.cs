@@ -11,12 +11,17 @@ public sealed class FakeDevice : IDisposable
     private readonly Lock _lock = new();
     private readonly Lock _kernels = new();
     private readonly List<FakeStream> _streams = [];
+    private readonly List<string> _launched = [];
     private readonly FakeStream _null;
     private long _allocations;
+    private long _pinnedAllocations;
     private long _launches;
     private long _copies;
     private long _copyCalls;
+    private long _graphs;
+    private long _nodeChanges;
     private long _instructions;
+    private int _eventWaits;
     private int _sticky;
 
     internal FakeDevice(FakeMachine machine, int ordinal, FakeGpu gpu)
@@ -40,14 +45,36 @@ public sealed class FakeDevice : IDisposable
     /// <summary>Allocations of device memory so far, those that failed too.</summary>
     public long Allocations => Interlocked.Read(ref _allocations);
 
+    /// <summary>Allocations of pinned memory so far while its context was current, those that failed too.</summary>
+    public long PinnedAllocations => Interlocked.Read(ref _pinnedAllocations);
+
     /// <summary>Kernels launched so far.</summary>
     public long Launches => Interlocked.Read(ref _launches);
+
+    /// <summary>Their names, in the order in which they began.</summary>
+    public IReadOnlyList<string> LaunchedKernels
+    {
+        get
+        {
+            lock (_lock)
+                return [.. _launched];
+        }
+    }
 
     /// <summary>Copies so far.</summary>
     public long Copies => Interlocked.Read(ref _copies);
 
     /// <summary>Calls so far that asked for a copy or a fill.</summary>
     public long CopyCalls => Interlocked.Read(ref _copyCalls);
+
+    /// <summary>Threads that wait for an event of it.</summary>
+    public int EventWaits => Volatile.Read(ref _eventWaits);
+
+    /// <summary>Graphs instantiated so far.</summary>
+    public long Graphs => Interlocked.Read(ref _graphs);
+
+    /// <summary>Launches of instantiated graphs that got other parameters so far.</summary>
+    public long NodeChanges => Interlocked.Read(ref _nodeChanges);
 
     /// <summary>Instructions that lanes executed so far.</summary>
     public long LaneInstructions => Interlocked.Read(ref _instructions);
@@ -104,7 +131,20 @@ public sealed class FakeDevice : IDisposable
             stream.Synchronize();
     }
 
+    internal void WaitFor(FakeEvent awaited)
+    {
+        Interlocked.Increment(ref _eventWaits);
+        awaited.Synchronize();
+        Interlocked.Decrement(ref _eventWaits);
+    }
+
+    internal void CountGraph() => Interlocked.Increment(ref _graphs);
+
+    internal void CountNodeChange() => Interlocked.Increment(ref _nodeChanges);
+
     internal bool TakesAllocation() => Faults.TakesAllocation(Interlocked.Increment(ref _allocations));
+
+    internal bool TakesPinnedAllocation() => Faults.TakesPinnedAllocation(Interlocked.Increment(ref _pinnedAllocations));
 
     internal CUResult AtCopyCall() => Faults.AtCopyCall(Interlocked.Increment(ref _copyCalls));
 
@@ -171,6 +211,8 @@ public sealed class FakeDevice : IDisposable
             return;
         }
 
+        lock (_lock)
+            _launched.Add(function.Name);
         if (function.Module.IsUnloaded)
         {
             Fail($"{function.Name} is launched after its module was unloaded", CUResult.ErrorLaunchFailed);

@@ -10,6 +10,7 @@ public sealed class FakeFaults
 {
     private readonly Lock _lock = new();
     private readonly HashSet<long> _allocations = [];
+    private readonly HashSet<long> _pinnedAllocations = [];
     private readonly Dictionary<long, CUResult> _launches = [];
     private readonly Dictionary<long, CUResult> _copies = [];
     private readonly Dictionary<long, CUResult> _refused = [];
@@ -26,6 +27,13 @@ public sealed class FakeFaults
     {
         lock (_lock)
             _allocations.Add(number);
+    }
+
+    /// <summary>The n-th allocation of pinned memory of the host finds none.</summary>
+    public void OutOfMemoryAtPinnedAllocation(long number)
+    {
+        lock (_lock)
+            _pinnedAllocations.Add(number);
     }
 
     /// <summary>The n-th launch of a kernel ends with an error that stays: every later call of the device gets it.</summary>
@@ -60,6 +68,12 @@ public sealed class FakeFaults
     {
         lock (_lock)
             return !_allocations.Contains(number);
+    }
+
+    internal bool TakesPinnedAllocation(long number)
+    {
+        lock (_lock)
+            return !_pinnedAllocations.Contains(number);
     }
 
     internal CUResult AtLaunch(long number)

@@ -6,9 +6,9 @@ namespace K2Cluster.PtxEmulator.FakeDriver;
 /// <summary>
 /// GPUs as a line of text, for processes of their own: a number of them, or for each its settings, separated by ';':
 /// <c>name=A, capability=8.0, memory=256MiB, sms=2, threads=128, ecc=0, lazy=1, check=0, workers=1</c> and faults
-/// <c>oom=3</c> (the third allocation), <c>launch=10:719</c> and <c>copy=5:700</c> (that launch or copy ends with the driver's error of that
+/// <c>oom=3</c> (the third allocation), <c>pinned-oom=3</c> (the third of pinned memory), <c>launch=10:719</c> and <c>copy=5:700</c> (that launch or copy ends with the driver's error of that
 /// number, for good), <c>slow=20</c> (milliseconds before each launch), <c>fail-when=/path/of/file</c> or <c>fail-when=/path:214</c> (from
-/// the launch on that finds the file). <c>oom</c>, <c>launch</c> and <c>copy</c> may stand several times.
+/// the launch on that finds the file). <c>oom</c>, <c>pinned-oom</c>, <c>launch</c> and <c>copy</c> may stand several times.
 /// </summary>
 internal static class FakeGpuSettings
 {
@@ -53,7 +53,7 @@ internal static class FakeGpuSettings
                 "lazy" => gpu with { Lazy = value != "0" },
                 "check" => gpu with { Emulation = gpu.Emulation with { CheckShared = value != "0" } },
                 "workers" => gpu with { Emulation = gpu.Emulation with { Workers = Number(value) } },
-                "oom" or "launch" or "copy" or "slow" or "fail-when" => gpu,
+                "oom" or "pinned-oom" or "launch" or "copy" or "slow" or "fail-when" => gpu,
                 _ => throw new FormatException($"'{key}' is not a setting of a fake GPU."),
             };
         }
@@ -68,6 +68,9 @@ internal static class FakeGpuSettings
         {
             case "oom":
                 faults.OutOfMemoryAtAllocation(Number(value));
+                break;
+            case "pinned-oom":
+                faults.OutOfMemoryAtPinnedAllocation(Number(value));
                 break;
             case "launch":
                 faults.StickyErrorAtLaunch(Number(value[..at]), (CUResult)Number(value[(at + 1)..]));

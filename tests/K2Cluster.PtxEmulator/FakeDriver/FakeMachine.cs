@@ -35,6 +35,16 @@ public sealed class FakeMachine : IDisposable
 
     public IReadOnlyList<FakeDevice> Devices { get; }
 
+    /// <summary>Pinned memory that is held, bytes.</summary>
+    public long PinnedBytes
+    {
+        get
+        {
+            lock (_lock)
+                return _pinned.Values.Sum(pinned => pinned.Bytes);
+        }
+    }
+
     /// <summary>What a program did wrong.</summary>
     public IReadOnlyList<string> Faults
     {

@@ -63,12 +63,17 @@ internal sealed record FakeNode(FakeFunction Function, LaunchShape Shape, byte[]
 internal sealed class FakeGraph
 {
     public List<(nint Handle, FakeNode Node)> Nodes { get; } = [];
+
+    public bool IsDestroyed { get; set; }
 }
 
 /// <summary>An instantiated graph: a copy, whose nodes can get other parameters.</summary>
-internal sealed class FakeGraphExec(FakeDevice device, IEnumerable<(nint Handle, FakeNode Node)> nodes)
+internal sealed class FakeGraphExec(FakeDevice device, FakeGraph graph)
 {
     public FakeDevice Device { get; } = device;
 
-    public List<(nint Handle, FakeNode Node)> Nodes { get; } = [.. nodes];
+    /// <summary>What it was made from, whose nodes name its own as long as it lives.</summary>
+    public FakeGraph Graph { get; } = graph;
+
+    public List<(nint Handle, FakeNode Node)> Nodes { get; } = [.. graph.Nodes];
 }

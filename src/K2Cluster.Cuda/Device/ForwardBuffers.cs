@@ -2,8 +2,8 @@ using ManagedCuda.BasicTypes;
 
 namespace K2Cluster.Cuda.Device;
 
-/// <summary>Where the buffers of a forward lie in device memory, as kernels/README.md names them.</summary>
-internal readonly record struct ForwardPointers
+/// <summary>Where the buffers of a forward lie in device memory, as kernels/README.md names them. One for each work, by which they are told apart.</summary>
+internal sealed class ForwardBuffers
 {
     public required CUdeviceptr Header { get; init; }
 
