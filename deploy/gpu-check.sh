@@ -4,7 +4,7 @@
 set -euo pipefail
 directory=$(realpath -m "${1:-gpu-check}")
 cd "$(dirname "$0")/.."
-dotnet publish src/K2Cluster.GpuCheck -c Release -r linux-x64 --self-contained -p:GenerateDocumentationFile=false -o "$directory"
+dotnet publish src/K2Cluster.GpuCheck -c Release -r linux-x64 --self-contained -p:PublishDocumentationFiles=false -o "$directory"
 bytes=$(stat -c %s "$directory/k2-gpu-check")
 [ "$bytes" -le $((45 << 20)) ] || { echo "k2-gpu-check has $bytes bytes, more than 45 MiB" >&2; exit 1; }
 echo "

@@ -14,6 +14,11 @@ public static class CardCheck
 {
     private const int Failed = 1;
 
+    private const string Python = "python3";
+
+    /// <summary>What PyTorch has when the budget is spent.</summary>
+    private static readonly TimeSpan TorchTime = TimeSpan.FromSeconds(20);
+
     /// <summary>Runs it.</summary>
     /// <returns>0 when every kernel agrees; 1 when one does not, or when there is no card to ask.</returns>
     public static int Run(CheckOptions options, TextWriter output, TextWriter error, CancellationToken cancellation)
@@ -105,10 +110,20 @@ public static class CardCheck
             disagreements.Add(new Disagreement(failure.Target, failure.Kernel, "the check ended here", failure.Message));
         }
 
+        IReadOnlyList<KernelResult> measured = measurer.Kernels;
+        if (measured.Count > 0)
+        {
+            TorchComparison torch = new(Python, limit: plan.Budget + TorchTime - progress.Elapsed);
+            measured = torch.AddTo(measured, card.Ordinal, plan.Int4, gpu.L2Bytes, plan.Rounds);
+            progress.Say($"{torch.Problem ?? "PyTorch's products measured"}");
+            if (torch.Problem is { } problem)
+                leftOut.Add(problem);
+        }
+
         leftOut.AddRange(measurer.LeftOut);
         return new CheckReport(
             disagreements.Count == 0, isQuick, Facts(gpu), started, progress.Elapsed.TotalSeconds, verified, disagreements,
-            measurer.Ceiling, measurer.Copies, measurer.Kernels, measurer.Layers, leftOut);
+            measurer.Ceiling, measurer.Copies, measured, measurer.Layers, leftOut);
     }
 
     private static CardFacts Facts(Gpu gpu) => new(

@@ -5,26 +5,55 @@ using K2Cluster.Tests;
 
 namespace K2Cluster.EndToEnd.Tests;
 
-/// <summary>Silos with GPUs that the fake driver makes: the committed kernels answer as the CPU does where margins are wide.</summary>
-public sealed class GpuTests(EmbeddedGateway embedded) : IClassFixture<EmbeddedGateway>
+/// <summary>Silos with GPUs that the fake driver makes: the committed kernels answer as the oracles do.</summary>
+public sealed class GpuTests
 {
-    /// <summary>An expert of k2-nano takes 18 KiB of a GPU: there is room for 25 of its 64 on each device.</summary>
-    private const string RoomFor25 = "460KiB";
-
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
-    private readonly HttpClient _embedded = embedded.Http;
-
-    [Fact]
-    public async Task Two_GPUs_and_the_CPU_of_a_silo_are_three_shards_and_give_the_right_tokens()
+    /// <summary>
+    /// Requests come one after another, all the while, and get the right tokens: from two GPUs and the CPU of a silo; while a silo with one more GPU
+    /// joins, and what the CPU had moves there; while it leaves, and all moves back; and when a GPU fails, and its experts go to the devices left.
+    /// </summary>
+    /// <param name="model">tiny-k2 or k2-nano.</param>
+    /// <param name="memory">Of each device: an expert takes 18 KiB of a GPU and 13.5 of the CPU. Not all experts fit the GPUs, and one GPU and the CPU can hold all.</param>
+    /// <param name="experts">Of all layers.</param>
+    /// <param name="most">That a GPU holds.</param>
+    [Theory]
+    [InlineData("tiny-k2", "400KiB", 48, 22)]
+    [InlineData("k2-nano", "530KiB", 64, 29)]
+    public async Task Tokens_are_right_on_GPUs_and_CPU_while_experts_move_and_when_a_GPU_fails(string model, string memory, int experts, int most)
     {
-        await using LocalCluster cluster = await StartAsync(Programs.Nano, Programs.FakeGpus("", ""), "auto", RoomFor25);
+        using TemporaryDirectory folder = new();
+        string broken = Path.Combine(folder.Path, "broken");
+        bool isTiny = model == "tiny-k2";
+        await using LocalCluster cluster = await StartAsync(isTiny ? Repository.Fixture(model) : Programs.Nano, Programs.FakeGpus("", $",fail-when={broken}:214"), "auto", memory);
+        ChildProcess silo = cluster.Silos["silo-0"];
         Assert.Contains("on 3 shards", cluster.Gateway.Process.Output);
-        await AssertTokensAsync(cluster.Gateway, Requests());
+        Assert.Equal([experts - (2 * most), most, most], Held(await MetricsAsync(silo)));
+        await using (Traffic traffic = await Traffic.StartAsync(() => isTiny ? AssertTinyAsync(cluster.Gateway, tokens: 8) : AssertNanoAsync(cluster.Gateway)))
+        {
+            Assert.Contains("k2_shard_kernel_duration_seconds_count{otel_scope_name=\"K2Cluster.Shard\",k2_device=\"cuda:1 Fake GPU\"}", await MetricsAsync(silo));
 
-        string metrics = await MetricsAsync(cluster.Silos["silo-0"]);
-        Assert.Equal([14, 25, 25], Held(metrics));
-        Assert.Contains("k2_shard_kernel_duration_seconds_count{otel_scope_name=\"K2Cluster.Shard\",k2_device=\"cuda:1 Fake GPU\"}", metrics);
+            ChildProcess second = cluster.LaunchSilo("silo-1", "--device", "cuda:0", "--memory", memory);
+            await LocalCluster.WaitUntilReadyAsync(second);
+            await Eventually.TrueAsync(Limit, async () => Held(await MetricsAsync(silo)) is [0, > 0, > 0] held && held[1] < most && held[2] < most);
+            await traffic.RoundAsync();
+
+            Assert.Equal(0, await second.StopAsync());
+            await Eventually.TrueAsync(Limit, async () => Held(await MetricsAsync(silo)).Sum() == experts);
+            await traffic.RoundAsync();
+
+            File.WriteAllText(broken, "");
+            string line = await silo.WaitForLineAsync(text => text.Contains("is lost", StringComparison.Ordinal), Limit);
+            Assert.Contains("cuda:1 Fake GPU is lost", line);
+            Assert.Contains("reset or replace the card", line);
+            await Eventually.TrueAsync(Limit, async () => Held(await MetricsAsync(silo)) is [_, _, 0] held && held.Sum() == experts);
+            await traffic.RoundAsync();
+        }
+
+        await Eventually.TrueAsync(Limit, () => cluster.Gateway.AnswersAsync("/readyz", 200));
+        Assert.Equal("200", await StatusAsync(silo, "/readyz"));
+        Assert.Equal(0, await silo.StopAsync());
     }
 
     [Fact]
@@ -32,60 +61,7 @@ public sealed class GpuTests(EmbeddedGateway embedded) : IClassFixture<EmbeddedG
     {
         await using LocalCluster cluster = await StartAsync(Repository.Fixture("tiny-k2"), Programs.FakeGpus("", ",capability=8.6"), "cuda:1,0", "1GiB");
         Assert.Contains("on 2 shards", cluster.Gateway.Process.Output);
-        SafetensorsFile file = SafetensorsFile.Read(Repository.Fixture("tiny-k2", "expected.safetensors"));
-        int[] expected = Longs(file, "greedy_ids");
-        JsonObject request = new()
-        {
-            ["prompt"] = new JsonArray([.. Longs(file, "input_ids").Select(id => JsonValue.Create(id))]),
-            ["max_tokens"] = expected.Length,
-            ["temperature"] = 0,
-            ["ignore_eos"] = true,
-            ["return_token_ids"] = true,
-        };
-        Assert.Equal(expected, (await cluster.Gateway.Http.PostAsync("/v1/completions", request)).TokenIds());
-    }
-
-    [Fact]
-    public async Task Requests_do_not_notice_that_experts_move_between_devices()
-    {
-        await using LocalCluster cluster = await StartAsync(Programs.Nano, Programs.FakeGpus("", ""), "auto", RoomFor25);
-        ChildProcess first = cluster.Silos["silo-0"];
-        await using Traffic traffic = await Traffic.StartAsync(this, cluster.Gateway);
-
-        // Two more GPUs: what the CPU had moves there, and some of what the first two had.
-        ChildProcess second = cluster.LaunchSilo("silo-1", "--device", "cuda:0,1", "--memory", RoomFor25);
-        await LocalCluster.WaitUntilReadyAsync(second);
-        await Eventually.TrueAsync(Limit, async () => Held(await MetricsAsync(first)) is [0, > 0 and < 25, > 0 and < 25]);
-        await traffic.RoundAsync();
-
-        // And back, over a silo that says that it leaves.
-        Assert.Equal(0, await second.StopAsync());
-        await Eventually.TrueAsync(Limit, async () => Held(await MetricsAsync(first)).Sum() == 64);
-        await traffic.RoundAsync();
-    }
-
-    [Fact]
-    public async Task Requests_go_on_when_a_GPU_fails_and_its_experts_go_to_the_devices_left()
-    {
-        using TemporaryDirectory folder = new();
-        string broken = Path.Combine(folder.Path, "broken");
-        await using LocalCluster cluster = await StartAsync(Programs.Nano, Programs.FakeGpus("", $",fail-when={broken}:214"), "auto", "900KiB");
-        ChildProcess silo = cluster.Silos["silo-0"];
-        int[] before = Held(await MetricsAsync(silo));
-        Assert.Equal([0, 32, 32], before);
-        await using (Traffic traffic = await Traffic.StartAsync(this, cluster.Gateway))
-        {
-            File.WriteAllText(broken, "");
-            string line = await silo.WaitForLineAsync(text => text.Contains("is lost", StringComparison.Ordinal), Limit);
-            Assert.Contains("cuda:1 Fake GPU is lost", line);
-            Assert.Contains("reset or replace the card", line);
-            await Eventually.TrueAsync(Limit, async () => Held(await MetricsAsync(silo)) is [14, 50, 0]);
-            await traffic.RoundAsync();
-        }
-
-        await Eventually.TrueAsync(Limit, () => cluster.Gateway.AnswersAsync("/readyz", 200));
-        Assert.Equal("200", await StatusAsync(silo, "/readyz"));
-        Assert.Equal(0, await silo.StopAsync());
+        await AssertTinyAsync(cluster.Gateway, tokens: 24);
     }
 
     [Fact]
@@ -100,15 +76,27 @@ public sealed class GpuTests(EmbeddedGateway embedded) : IClassFixture<EmbeddedG
     private static Task<LocalCluster> StartAsync(string model, IReadOnlyDictionary<string, string> gpus, string device, string memory) =>
         LocalCluster.StartAsync(model, 1, environment: gpus, siloOptions: _ => ["--device", device, "--memory", memory]);
 
-    private static JsonObject[] Requests() => [.. Answers.Certain.Take(4).Select(OpenAiClient.GreedyChat)];
-
-    private async Task AssertTokensAsync(GatewayProcess gateway, JsonObject[] requests)
+    private static async Task AssertTinyAsync(GatewayProcess gateway, int tokens)
     {
-        foreach (JsonObject request in requests)
+        SafetensorsFile file = SafetensorsFile.Read(Repository.Fixture("tiny-k2", "expected.safetensors"));
+        int[] expected = Longs(file, "greedy_ids")[..tokens];
+        JsonObject request = new()
         {
-            int[] expected = (await _embedded.PostAsync("/v1/chat/completions", request)).TokenIds();
-            Assert.Equal(expected, (await gateway.Http.PostAsync("/v1/chat/completions", request)).TokenIds());
-        }
+            ["prompt"] = new JsonArray([.. Longs(file, "input_ids").Select(id => JsonValue.Create(id))]),
+            ["max_tokens"] = expected.Length,
+            ["temperature"] = 0,
+            ["ignore_eos"] = true,
+            ["return_token_ids"] = true,
+        };
+        Assert.Equal(expected, (await gateway.Http.PostAsync("/v1/completions", request)).TokenIds());
+    }
+
+    /// <summary>The shortest of the answers whose margins are wide.</summary>
+    private static async Task AssertNanoAsync(GatewayProcess gateway)
+    {
+        Answers.Answer answer = Answers.Certain.MinBy(answer => answer.Completion.Length)!;
+        int[] tokens = (await gateway.Http.PostAsync("/v1/chat/completions", OpenAiClient.GreedyChat(answer))).TokenIds();
+        Assert.Equal(answer.Completion, (await gateway.Http.PostAsync("/detokenize", new { tokens })).GetProperty("prompt").GetString());
     }
 
     private static async Task<string> MetricsAsync(ChildProcess silo)
@@ -148,10 +136,10 @@ public sealed class GpuTests(EmbeddedGateway embedded) : IClassFixture<EmbeddedG
         private Task _task = Task.CompletedTask;
 
         /// <summary>Ends when the first round has, so that there is an answer to compare with and one under way.</summary>
-        public static async Task<Traffic> StartAsync(GpuTests tests, GatewayProcess gateway)
+        public static async Task<Traffic> StartAsync(Func<Task> request)
         {
             Traffic traffic = new();
-            traffic._task = traffic.RunAsync(tests, gateway);
+            traffic._task = traffic.RunAsync(request);
             await traffic.NextAsync();
             return traffic;
         }
@@ -180,11 +168,11 @@ public sealed class GpuTests(EmbeddedGateway embedded) : IClassFixture<EmbeddedG
             Assert.False(_task.IsCompleted, "The requests ended early.");
         }
 
-        private async Task RunAsync(GpuTests tests, GatewayProcess gateway)
+        private async Task RunAsync(Func<Task> request)
         {
             while (!_stop.IsCancellationRequested)
             {
-                await tests.AssertTokensAsync(gateway, Requests());
+                await request();
                 _rounds.Release();
             }
         }

@@ -34,7 +34,8 @@ public sealed class CardCheckTests
             report.GetProperty("verified").EnumerateArray().Select(kernel => (kernel.GetProperty("target").GetString()!, kernel.GetProperty("kernel").GetString()!)).Order());
         Assert.True(report.GetProperty("ceiling").GetDouble() > 0);
         Assert.NotEmpty(report.GetProperty("kernels").EnumerateArray());
-        Assert.NotEmpty(report.GetProperty("layers").EnumerateArray());
+        Assert.Equal(["bf16", "int4"], report.GetProperty("layers").EnumerateArray().Select(layer => layer.GetProperty("format").GetString()).Distinct().Order());
+        Assert.Contains("PyTorch", output, StringComparison.Ordinal);
 
         static string[] Products(string format) =>
             [$"k2_gate_up_{format}_small", $"k2_gate_up_{format}_large", $"k2_down_{format}_small", $"k2_down_{format}_large"];

@@ -142,7 +142,7 @@ internal sealed class MeasuredExperts : IDisposable
             });
             double distinct = loads.Average(load => load.Pairs.Select(pair => pair.Expert).Distinct().Count());
             double floor = distinct * (_sizes.GateUpBytes + _sizes.DownBytes) / (_ceiling * 1000);
-            return new LayerResult(_kernels.Target, batch, distinct, isLarge ? "large" : "small", times, floor, times.Median / floor, isLarge == loads.Count(HasManyRows) * 2 > loads.Length);
+            return new LayerResult(_kernels.Target, _sizes.Format, batch, distinct, isLarge ? "large" : "small", times, floor, times.Median / floor, isLarge == loads.Count(HasManyRows) * 2 > loads.Length);
         }
         finally
         {

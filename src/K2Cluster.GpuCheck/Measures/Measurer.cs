@@ -56,16 +56,17 @@ internal sealed class Measurer(Gpu gpu, CheckPlan plan, Progress progress, Cance
 
         foreach (int each in isBest ? plan.PrefillRows : [])
             Products(measured, Math.Min(PrefillExperts, experts), each);
-        if (experts < wanted || !sizes.IsInt4)
+        if (experts < wanted)
             return;
         foreach (int batch in plan.Batches)
         {
-            if (IsLate($"{kernels.Target} layer at a batch of {batch}"))
+            if (IsLate($"{kernels.Target} {sizes.Format} layer at a batch of {batch}"))
                 continue;
-            Kernels.Add(measured.Route(batch));
+            if (sizes.IsInt4)
+                Kernels.Add(measured.Route(batch));
             foreach (bool isLarge in isBest ? (bool[])[false, true] : [false])
                 Layers.Add(measured.Layer(batch, isLarge));
-            progress.Say($"{kernels.Target} layer, batch {batch}: {Layers[^1].Microseconds.Median:0} µs");
+            progress.Say($"{kernels.Target} {sizes.Format} layer, batch {batch}: {Layers[^1].Microseconds.Median:0} µs");
         }
     }
 

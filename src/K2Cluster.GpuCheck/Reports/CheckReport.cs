@@ -50,15 +50,18 @@ public sealed record CopyResult(string Way, long Bytes, Times Microseconds, doub
 /// <param name="Rows">Of each expert; 0 for the shuffle; for the route, pairs in all.</param>
 /// <param name="GBPerSecond">Weights, once each, and rows in and out, by the median.</param>
 /// <param name="ShareOfCeiling">Of what the card copies.</param>
-public sealed record KernelResult(string Target, string Kernel, int Experts, int Rows, Times Microseconds, double GBPerSecond, double ShareOfCeiling, double TFlops);
+/// <param name="TorchMicroseconds">What BF16 products of the same shapes take this machine's PyTorch; null where that was not measured.</param>
+public sealed record KernelResult(
+    string Target, string Kernel, int Experts, int Rows, Times Microseconds, double GBPerSecond, double ShareOfCeiling, double TFlops, double? TorchMicroseconds = null);
 
+/// <param name="Format">Of the experts: int4 or bf16.</param>
 /// <param name="Batch">Tokens.</param>
 /// <param name="Experts">Distinct ones.</param>
 /// <param name="Size">Which kernels: small or large.</param>
 /// <param name="FloorMicroseconds">The bytes of the distinct experts at the speed of the ceiling.</param>
 /// <param name="Ratio">The median over the floor.</param>
 /// <param name="IsDevices">Whether a device takes these kernels for such a batch.</param>
-public sealed record LayerResult(string Target, int Batch, double Experts, string Size, Times Microseconds, double FloorMicroseconds, double Ratio, bool IsDevices);
+public sealed record LayerResult(string Target, string Format, int Batch, double Experts, string Size, Times Microseconds, double FloorMicroseconds, double Ratio, bool IsDevices);
 
 [JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(CheckReport))]

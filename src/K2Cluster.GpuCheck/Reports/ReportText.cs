@@ -30,16 +30,24 @@ internal static class ReportText
         {
             Head(text, "A MoE layer (route, gate_up, down as one graph)", "Floor: the bytes of the distinct experts at the ceiling. * what the device takes for such a batch.");
             Table(
-                text, ["PTX", "batch", "experts", "kernels", "best µs", "median µs", "floor µs", "ratio"],
-                report.Layers.Select(layer => (string[])[layer.Target, $"{layer.Batch}", Show(layer.Experts, "0"), layer.Size + (layer.IsDevices ? " *" : ""), .. Show(layer.Microseconds), Show(layer.FloorMicroseconds, "0.0"), Show(layer.Ratio, "0.00")]));
+                text, ["PTX", "format", "batch", "experts", "kernels", "best µs", "median µs", "floor µs", "ratio"],
+                report.Layers.Select(layer => (string[])[layer.Target, layer.Format, $"{layer.Batch}", Show(layer.Experts, "0"), layer.Size + (layer.IsDevices ? " *" : ""), .. Show(layer.Microseconds), Show(layer.FloorMicroseconds, "0.0"), Show(layer.Ratio, "0.00")]));
         }
 
         if (report.Kernels.Count > 0)
         {
-            Head(text, "Kernels", "GB/s: weights once each, rows in and out, by the median; %: of the ceiling. Weights go round at least four times the L2. Rows: of each expert; of the route, pairs in all.");
+            bool torch = report.Kernels.Any(kernel => kernel.TorchMicroseconds is not null);
+            Head(
+                text, "Kernels",
+                "GB/s: weights once each, rows in and out, by the median; %: of the ceiling. Weights go round at least four times the L2. Rows: of each expert; of the route, pairs in all."
+                + (torch ? " PyTorch: BF16 products of the same shapes on this machine, the faster of one batched product and one for each expert; x: how often as fast the kernel is." : ""));
             Table(
-                text, ["PTX", "kernel", "experts", "rows", "best µs", "median µs", "GB/s", "%", "TFLOP/s"],
-                report.Kernels.Select(kernel => (string[])[kernel.Target, kernel.Kernel, $"{kernel.Experts}", $"{kernel.Rows}", .. Show(kernel.Microseconds), Show(kernel.GBPerSecond, "0"), Show(100 * kernel.ShareOfCeiling, "0"), Show(kernel.TFlops, "0.0")]));
+                text, ["PTX", "kernel", "experts", "rows", "best µs", "median µs", "GB/s", "%", "TFLOP/s", .. torch ? (string[])["PyTorch µs", "x"] : []],
+                report.Kernels.Select(kernel => (string[])
+                [
+                    kernel.Target, kernel.Kernel, $"{kernel.Experts}", $"{kernel.Rows}", .. Show(kernel.Microseconds), Show(kernel.GBPerSecond, "0"), Show(100 * kernel.ShareOfCeiling, "0"), Show(kernel.TFlops, "0.0"),
+                    .. !torch ? [] : kernel.TorchMicroseconds is { } other ? (string[])[Show(other, "0.0"), Show(other / kernel.Microseconds.Median, "0.00")] : ["", ""],
+                ]));
         }
 
         if (report.LeftOut.Count > 0)
@@ -65,7 +73,7 @@ internal static class ReportText
 
         void Row(string[] cells) => Line(text, $"| {string.Join(" | ", cells.Select((cell, column) => IsText(column) ? cell.PadRight(widths[column]) : cell.PadLeft(widths[column])))} |");
 
-        bool IsText(int column) => head[column] is "PTX" or "kernel" or "way" or "kernels";
+        bool IsText(int column) => head[column] is "PTX" or "kernel" or "way" or "kernels" or "format";
     }
 
     private static string[] Show(Times times) => [Show(times.Best, "0.0"), Show(times.Median, "0.0")];

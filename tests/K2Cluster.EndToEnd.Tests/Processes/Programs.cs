@@ -13,11 +13,11 @@ internal static class Programs
 
     public static string Nano => Repository.Path("models", "k2-nano");
 
-    /// <summary>What gives a process GPUs that do not exist: the fake driver, which runs the kernels' PTX. <paramref name="each"/> is more of the settings of each GPU.</summary>
+    /// <summary>What gives a process GPUs that do not exist: the fake driver, which runs the kernels' PTX; that the kernels use shared memory as they may is left to the emulator's own tests. <paramref name="each"/> is more of the settings of each GPU.</summary>
     public static IReadOnlyDictionary<string, string> FakeGpus(params string[] each) => new Dictionary<string, string>
     {
         ["DOTNET_STARTUP_HOOKS"] = Repository.Path("tests", "K2Cluster.PtxEmulator", "bin", Configuration, "net10.0", "K2Cluster.PtxEmulator.dll"),
-        ["K2_FAKE_GPUS"] = string.Join(';', each.Select(more => $"memory=64MiB,sms=2,threads=128{more}")),
+        ["K2_FAKE_GPUS"] = string.Join(';', each.Select(more => $"memory=64MiB,sms=2,threads=128,check=0{more}")),
     };
 
     public static ChildProcess Start(string project, string assembly, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)

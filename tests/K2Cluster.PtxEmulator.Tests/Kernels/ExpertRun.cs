@@ -21,13 +21,18 @@ internal sealed class ExpertRun
         _gate = new float[work.Experts][];
         _up = new float[work.Experts][];
         _down = new float[work.Experts][];
-        _hidden = [.. Enumerable.Range(0, work.Rows * work.Hidden).Select(_ => ToBf16((float)(_random.NextDouble() + _random.NextDouble() - 1)))];
+        // Rows and weights each have their own numbers: more rows leave the first ones and the weights as they are.
+        Random rows = new(work.Seed + 1000);
+        _hidden = [.. Enumerable.Range(0, work.Rows * work.Hidden).Select(_ => ToBf16((float)(rows.NextDouble() + rows.NextDouble() - 1)))];
     }
 
     /// <summary>BF16, a row for each pair.</summary>
     public ushort[] Output { get; private set; } = [];
 
     public byte[] Status { get; private set; } = [];
+
+    /// <summary>The output of a pair.</summary>
+    public ReadOnlySpan<ushort> this[int pair] => Output.AsSpan(pair * _case.Hidden, _case.Hidden);
 
     public LaunchStatistics Statistics { get; private set; }
 
@@ -38,12 +43,12 @@ internal sealed class ExpertRun
         return run;
     }
 
-    /// <summary>The distance from FP64 in the pairs that are done, relative to its norm.</summary>
-    public double RelativeError()
+    /// <summary>The distance from FP64 in the pairs that are done, of the first so many, relative to its norm.</summary>
+    public double RelativeError(int pairs = int.MaxValue)
     {
         double difference = 0;
         double norm = 0;
-        for (int pair = 0; pair < _case.Pairs.Length; pair++)
+        for (int pair = 0; pair < Math.Min(pairs, _case.Pairs.Length); pair++)
         {
             (int row, int expert) = _case.Pairs[pair];
             if (expert == 3)
