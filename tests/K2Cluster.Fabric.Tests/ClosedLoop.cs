@@ -22,7 +22,7 @@ internal sealed class ClosedLoop : FabricCall<int>, IDisposable
         _left = calls;
         _done.Reset();
         Send();
-        Assert.True(_done.Wait(TimeSpan.FromSeconds(30)), "A call was not answered.");
+        Assert.True(_done.Wait(TimeSpan.FromSeconds(30)), $"{_left} calls were not answered.");
     }
 
     public void Dispose()
@@ -45,12 +45,12 @@ internal sealed class ClosedLoop : FabricCall<int>, IDisposable
     {
         if (!_peer.TrySend(FabricLane.Decode, this, "head"u8, PooledBytes.Rent(_length), _cancellation.Token, out _reply))
             throw new InvalidOperationException("The call was not sent.");
-        _reply.GetAwaiter().UnsafeOnCompleted(_next);
+        _reply.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(_next);
     }
 
     private void Next()
     {
-        if (_reply.GetAwaiter().GetResult() != _length)
+        if (_reply.ConfigureAwait(false).GetAwaiter().GetResult() != _length)
             throw new InvalidOperationException("The reply is not what was sent.");
         if (--_left > 0)
             Send();

@@ -133,7 +133,16 @@ internal sealed class ClientConnection(string name, FabricSocket socket, FabricL
         List<FabricCall> open = _slots.Close(out int inFlight);
         Options.Counts.Answered(inFlight);
         foreach (FabricCall call in open)
-            call.Failed(new FabricException(reason));
+        {
+            try
+            {
+                call.Failed(new FabricException(reason));
+            }
+            catch (Exception)
+            {
+                // Of what awaited it, which has nowhere else to throw to; the others must hear of the end all the same.
+            }
+        }
     }
 
     private void EndIfLeft()
