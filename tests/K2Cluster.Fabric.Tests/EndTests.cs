@@ -133,7 +133,7 @@ public sealed class EndTests
 
     private static Socket Listen()
     {
-        Socket listening = new(SocketType.Stream, ProtocolType.Tcp);
+        Socket listening = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         listening.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         listening.Listen();
         return listening;

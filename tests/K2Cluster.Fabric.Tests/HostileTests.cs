@@ -78,7 +78,7 @@ public sealed class HostileTests
     [InlineData("which is not for a client", (byte)FrameType.Cancel, 1UL << 32)]
     public async Task A_server_that_breaks_the_rules_loses_its_client(string reason, byte type, ulong id)
     {
-        using Socket listening = new(SocketType.Stream, ProtocolType.Tcp);
+        using Socket listening = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         listening.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         listening.Listen();
         List<string> log = [];

@@ -20,7 +20,7 @@ internal sealed class RawPeer : IDisposable
 
     public static RawPeer Connect(IPEndPoint endPoint)
     {
-        Socket socket = new(SocketType.Stream, ProtocolType.Tcp);
+        Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         socket.Connect(endPoint);
         return new RawPeer(socket);
     }
