@@ -94,7 +94,15 @@ public sealed class FabricPeer : IDisposable
 
     private void OnRefused(string reason)
     {
-        if (Interlocked.Exchange(ref _isGone, 1) == 0)
+        if (Interlocked.Exchange(ref _isGone, 1) != 0)
+            return;
+        try
+        {
             Gone?.Invoke(reason);
+        }
+        catch (Exception exception)
+        {
+            _log($"What {Name} being gone was told to failed: {exception.Message}"); // its thread is the lane's, which goes on
+        }
     }
 }

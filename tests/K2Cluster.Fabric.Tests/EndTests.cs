@@ -41,12 +41,14 @@ public sealed class EndTests
         using Socket listening = Listen();
         FabricOptions options = Pair.Options(TimeProvider.System);
         using FabricPeer peer = new("server", (IPEndPoint)listening.LocalEndPoint!, options);
-        peer.Gone += _ => Assert.Fail("gone");
+        int gone = 0;
+        peer.Gone += _ => Interlocked.Increment(ref gone);
         using (await AcceptAsync(listening, peer))
             await Eventually.TrueAsync(() => peer.IsReady(FabricLane.Decode), "a connection");
         using RawPeer again = await AcceptAsync(listening, peer);
         await Eventually.TrueAsync(() => peer.IsReady(FabricLane.Decode), "the next connection");
-        Assert.Equal(1, options.Counts.Redials);
+        await Eventually.TrueAsync(() => options.Counts.Redials == 1, "its count");
+        Assert.Equal(0, Volatile.Read(ref gone));
     }
 
     [Fact]
@@ -108,7 +110,8 @@ public sealed class EndTests
         using FabricPeer peer = new("server", (IPEndPoint)listening.LocalEndPoint!, Pair.Options(time));
         List<bool> changes = [];
         peer.SilenceChanged += changes.Add;
-        peer.Gone += _ => Assert.Fail("gone");
+        int gone = 0;
+        peer.Gone += _ => Interlocked.Increment(ref gone);
         using RawPeer server = await AcceptAsync(listening, peer);
         await Eventually.TrueAsync(() => peer.IsReady(FabricLane.Decode), "a connection");
         Assert.True(peer.TrySend(FabricLane.Decode, new BytesCall(), [], default, default, out ValueTask<byte[]> call));
@@ -129,6 +132,7 @@ public sealed class EndTests
             time.Advance(TimeSpan.FromSeconds(1));
         FabricException failure = await Assert.ThrowsAsync<FabricException>(() => waiting);
         Assert.Contains("silent for 30 heartbeats", failure.Message);
+        Assert.Equal(0, Volatile.Read(ref gone));
     }
 
     private static Socket Listen()

@@ -122,6 +122,8 @@ public sealed class HostileTests
         using Pair pair = await new Pair().ReadyAsync();
         using RawPeer mute = RawPeer.Connect(pair.Listener.EndPoint);
         using RawPeer slow = RawPeer.Greeted(pair.Listener.EndPoint);
+        slow.Write(RawPeer.Frame(FrameType.Ping, 0));
+        Assert.Equal(FrameType.Pong, slow.ReadType()); // the listener is past the greeting, too
         byte[] frame = RawPeer.Frame(FrameType.Request, 1UL << 32, [], new byte[500]);
         for (int beat = 0; beat < 40; beat++)
         {

@@ -121,7 +121,7 @@ internal sealed class PeerLane
             else
             {
                 _onEnded($"{_name} at {_endPoint} cannot be reached: {error}");
-                if (wasLost && error == SocketError.ConnectionRefused)
+                if (wasLost && error == SocketError.ConnectionRefused && !Leaves(TimeSpan.Zero))
                 {
                     wasLost = false;
                     _onRefused($"its connection was lost, and {_endPoint} refuses a new one");
