@@ -13,7 +13,7 @@ internal static class GatewayApi
     private const int MaxConnections = 1024;
 
     /// <param name="builder">The host, its addresses set.</param>
-    /// <param name="notReady">Why new work cannot be done now; null when it can.</param>
+    /// <param name="notReady">Why new work cannot be done now, in words for clients, who may be strangers; null when it can.</param>
     public static void AddGatewayApi(this WebApplicationBuilder builder, Func<IServiceProvider, string?> notReady)
     {
         // Asked of the services late: what knows of readiness opens the gate, too.

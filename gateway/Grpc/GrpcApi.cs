@@ -1,9 +1,10 @@
+using K2Cluster.Administration;
 using K2Cluster.Gateway.OpenAi;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace K2Cluster.Gateway.Grpc;
 
-/// <summary>The gRPC side: inference, health, reflection.</summary>
+/// <summary>The gRPC side: inference, administration, health, reflection.</summary>
 internal static class GrpcApi
 {
     /// <summary>The service's name as health checks ask for it; the empty name is answered alike.</summary>
@@ -18,6 +19,7 @@ internal static class GrpcApi
             grpc.IgnoreUnknownServices = true;
             grpc.Interceptors.Add<ErrorInterceptor>();
         });
+        services.AddSingleton<PlacementAdmin>();
         services.AddGrpcReflection();
         services.AddGrpcHealthChecks(health => health.Services.Map(ServiceName, _ => true))
             .AddCheck<ReadinessCheck>("ready");
@@ -32,6 +34,7 @@ internal static class GrpcApi
     public static void MapGrpcApi(this IEndpointRouteBuilder routes)
     {
         routes.MapGrpcService<InferenceService>();
+        routes.MapGrpcService<AdminService>();
         routes.MapGrpcHealthChecksService();
         routes.MapGrpcReflectionService();
     }

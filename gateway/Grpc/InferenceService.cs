@@ -14,8 +14,8 @@ internal sealed class InferenceService(ModelGate gate, BodyIntake intake, TimePr
         using RequestScope scope = new("grpc.generate");
         await RunAsync(scope, context, async () =>
         {
-            ServedModel model = Admit(request.Model, request.Generated);
-            GenerationSettings settings = RequestMapping.Settings(request.Options, context.Deadline, time);
+            ServedModel model = Admit(scope, request.Model);
+            GenerationSettings settings = RequestMapping.Settings(request.Options, request.Generated, request.Choice, context.Deadline, time);
             Prompt prompt = request.PromptCase switch
             {
                 GenerateRequest.PromptOneofCase.Text => new Prompt(request.Text, null, "text"),
@@ -27,7 +27,7 @@ internal sealed class InferenceService(ModelGate gate, BodyIntake intake, TimePr
                 jobs = new Admission(model).Completion("gen-" + Guid.NewGuid().ToString("N"), prompt, settings);
             EventWriter<GenerateEvent> events = new(jobs.Length, responseStream, (message, choice, tokens) =>
             {
-                message.Choice = (uint)choice;
+                message.Choice = (uint)(settings.FirstChoice + choice);
                 RequestMapping.Attach(tokens, settings, model, message.TokenIds, message.Logprobs);
             });
             await StreamAsync(scope, model, jobs, settings, events,
@@ -43,8 +43,8 @@ internal sealed class InferenceService(ModelGate gate, BodyIntake intake, TimePr
         using RequestScope scope = new("grpc.chat");
         await RunAsync(scope, context, async () =>
         {
-            ServedModel model = Admit(request.Model, request.Generated);
-            GenerationSettings settings = RequestMapping.Settings(request.Options, context.Deadline, time);
+            ServedModel model = Admit(scope, request.Model);
+            GenerationSettings settings = RequestMapping.Settings(request.Options, request.Generated, request.Choice, context.Deadline, time);
             Conversation given = request.Conversation ?? throw RequestException.Invalid("conversation", "'conversation' is required.");
             GenerationJob[] jobs;
             using (await intake.EnterAsync(request.CalculateSize(), context.CancellationToken))
@@ -55,7 +55,7 @@ internal sealed class InferenceService(ModelGate gate, BodyIntake intake, TimePr
 
             EventWriter<ChatEvent> events = new(jobs.Length, responseStream, (message, choice, tokens) =>
             {
-                message.Choice = (uint)choice;
+                message.Choice = (uint)(settings.FirstChoice + choice);
                 RequestMapping.Attach(tokens, settings, model, message.TokenIds, message.Logprobs);
             });
             await StreamAsync(scope, model, jobs, settings, events,
@@ -166,11 +166,10 @@ internal sealed class InferenceService(ModelGate gate, BodyIntake intake, TimePr
 
     private static string? Named(string model) => model.Length == 0 ? null : model;
 
-    private ServedModel Admit(string name, Protocol.V1.TokenIds? generated)
+    private ServedModel Admit(RequestScope scope, string name)
     {
-        ServedModel model = gate.Ready;
+        ServedModel model = scope.Enter(gate);
         model.CheckName(Named(name));
-        return generated is null ? model
-            : throw new RequestException(RequestFault.Unsupported, "'generated': this gateway cannot go on with an answer that was begun before.", "generated", "unsupported_parameter");
+        return model;
     }
 }

@@ -16,7 +16,7 @@ internal static class RequestMapping
 {
     private static readonly JsonDocumentOptions ToolOptions = new() { MaxDepth = 64, AllowDuplicateProperties = false };
 
-    public static GenerationSettings Settings(GenerationOptions? options, DateTime deadline, TimeProvider time)
+    public static GenerationSettings Settings(GenerationOptions? options, Protocol.V1.TokenIds? generated, uint choice, DateTime deadline, TimeProvider time)
     {
         options ??= new GenerationOptions();
         return new GenerationSettings
@@ -34,6 +34,8 @@ internal static class RequestMapping
             MinTokens = (int)Math.Min(options.MinTokens, int.MaxValue),
             TopLogprobs = options.HasLogprobs ? (int)Math.Min(options.Logprobs, int.MaxValue) : null,
             Choices = options.N == 0 ? 1 : (int)Math.Min(options.N, int.MaxValue),
+            FirstChoice = (int)Math.Min(choice, int.MaxValue),
+            Generated = generated is null ? null : Ids(generated.Ids, "generated"),
             Priority = options.Priority,
             Seed = options.HasSeed ? options.Seed : null,
             Stops = options.Stop,

@@ -12,8 +12,8 @@ namespace K2Cluster.Gateway.Loading;
 
 /// <summary>
 /// Loads the model while the cluster forms, runs the engine, and says when both are there. When the process stops, the engine
-/// goes first: answers under way have its grace, then end, so that the server need not wait for them; and the cluster goes
-/// after this service, since hosted services stop in the reverse of the order in which they were added.
+/// goes first: answers that the drain left end, so that the server need not wait for them and clients go on elsewhere; and the
+/// cluster goes after this service, since hosted services stop in the reverse of the order in which they were added.
 /// </summary>
 internal sealed partial class ModelService(ModelDirectory model, CpuCompute compute, K2Options options, IExperts experts, IPlanSource plans, ModelGate gate, FatalFailure failure, TimeProvider time, ILogger<ModelService> log) : BackgroundService, IHostedLifecycleService, IReadiness
 {
@@ -33,6 +33,8 @@ internal sealed partial class ModelService(ModelDirectory model, CpuCompute comp
             return plans.NotReadyReason ?? (plans.Current is { } plan ? $"{plan.Grid.Count} experts on {plan.Shards.Length} shard{(plan.Shards.Length == 1 ? "" : "s")}" : "no experts");
         }
     }
+
+    public string PublicReason => _loaded.Task.IsCompletedSuccessfully ? plans.PublicNotReadyReason ?? "about to be ready" : _progress;
 
     public async Task WaitAsync(CancellationToken cancellation)
     {
@@ -148,6 +150,8 @@ internal sealed partial class ModelService(ModelDirectory model, CpuCompute comp
         MaxWaiting = options.MaxWaiting,
         StepTokens = options.StepTokens,
         PrefillChunkTokens = options.ChunkTokens,
+        // Those that run had the drain's time.
+        StopGrace = TimeSpan.Zero,
     };
 
     private K2Tokenizer? LoadTokenizer()

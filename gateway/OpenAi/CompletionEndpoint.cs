@@ -11,7 +11,7 @@ internal static class CompletionEndpoint
 
     public static async Task HandleAsync(HttpContext http, ModelGate gate, TimeProvider time, RequestScope scope)
     {
-        ServedModel model = gate.Ready;
+        ServedModel model = scope.Enter(gate);
         AnswerHead head;
         GenerationJob[] jobs;
         using (JsonBody body = await JsonBody.ReadAsync(http.Request))

@@ -24,7 +24,7 @@ internal sealed class Admission(ServedModel model)
         int[] prompt = Render(conversation);
         AnswerKind kind = allowToolCalls ? AnswerKind.Message : AnswerKind.MessageWithoutTools;
         GenerationJob job = Job(id, prompt, "messages", kind, settings) with { EarlierCalls = conversation.Messages.Sum(message => message.ToolCalls.Count) };
-        return Choices(job, settings.Choices);
+        return Choices(job, settings);
     }
 
     /// <summary>The continuations of text or ids, as many as are asked for; of several prompts in one request, this is the index-th.</summary>
@@ -38,7 +38,7 @@ internal sealed class Admission(ServedModel model)
         ReadOnlyMemory<int> ids = prompt.Ids ?? Encode(prompt.Text!, prompt.Parameter);
         AnswerKind kind = Model.Tokenizer is null ? AnswerKind.Tokens : AnswerKind.Text;
         GenerationSettings bounded = settings with { MaxTokens = settings.MaxTokens ?? Math.Max(DefaultCompletionTokens, settings.MinTokens) };
-        return Choices(Job(id, ids, prompt.Parameter, kind, bounded, index * settings.Choices), settings.Choices);
+        return Choices(Job(id, ids, prompt.Parameter, kind, bounded, index * settings.Choices), settings);
     }
 
     /// <summary>The prompt of a conversation, its historical tool call ids as the model knows them.</summary>
@@ -93,6 +93,9 @@ internal sealed class Admission(ServedModel model)
             throw TooLong(left < 1 ? parameter : settings.MaxTokens is null ? "min_tokens" : "max_tokens", $"{prompt.Length} in '{parameter}' and {generate} to generate");
         }
 
+        int mostTokens = settings.MaxTokens ?? left;
+        IReadOnlyCollection<int> stopTokens = settings.IgnoreEos ? settings.StopTokenIds : [.. Model.StopTokens.Union(settings.StopTokenIds)];
+        CheckUnfinished(settings.Generated, mostTokens, stopTokens);
         return new GenerationJob
         {
             Kind = kind,
@@ -102,12 +105,13 @@ internal sealed class Admission(ServedModel model)
             {
                 Id = id,
                 Prompt = prompt,
-                MaxTokens = settings.MaxTokens ?? left,
+                Generated = settings.Generated,
+                MaxTokens = mostTokens,
                 Sampling = Sampling(settings),
                 Choice = choice,
                 // The engine's is the other way round.
                 Priority = -settings.Priority,
-                StopTokens = settings.IgnoreEos ? settings.StopTokenIds : [.. Model.StopTokens.Union(settings.StopTokenIds)],
+                StopTokens = stopTokens,
                 TimeLimit = settings.TimeLimit ?? DefaultTimeLimit,
             },
         };
@@ -128,10 +132,27 @@ internal sealed class Admission(ServedModel model)
         TopLogprobs = settings.TopLogprobs,
     };
 
-    /// <summary>Several answers to one prompt, which differ by their choice. The prompt is counted once.</summary>
-    private static GenerationJob[] Choices(GenerationJob job, int count) => [.. Enumerable.Range(0, count).Select(i => i == 0 ? job : job with
+    /// <summary>What was generated must leave something to generate.</summary>
+    private static void CheckUnfinished(int[]? generated, int most, IReadOnlyCollection<int> stopTokens)
     {
-        PromptTokens = 0,
-        Generation = job.Generation with { Choice = job.Generation.Choice + i },
-    })];
+        if (generated?.Length > most)
+            throw RequestException.Invalid("generated", $"'generated' has {generated.Length} tokens; the answer may have {most}.");
+        if (generated?.Length == most)
+            throw WholeAnswer($"has all {most} tokens that the answer may have");
+        int end = Array.FindIndex(generated ?? [], stopTokens.Contains);
+        if (end >= 0)
+            throw WholeAnswer($"has token {generated![end]} at {end}, which ends the answer");
+    }
+
+    /// <summary>What a client is told that wants an answer to go on after its end.</summary>
+    public static RequestException WholeAnswer(string why) =>
+        RequestException.Invalid("generated", $"'generated' {why}: nothing is left to generate. Leave out the last token to get the end again.");
+
+    /// <summary>Several answers to one prompt, which differ by their choice; or the one that goes on. The prompt is counted once, with the first.</summary>
+    private static GenerationJob[] Choices(GenerationJob job, GenerationSettings settings) =>
+        [.. Enumerable.Range(settings.FirstChoice, settings.Generated is null ? settings.Choices : 1).Select(i => i == 0 ? job : job with
+        {
+            PromptTokens = 0,
+            Generation = job.Generation with { Choice = job.Generation.Choice + i },
+        })];
 }

@@ -33,6 +33,7 @@ internal sealed class AnswerText
             _decoder = new Utf8StreamDecoder();
         else if (_kind != AnswerKind.Tokens)
             _parser = new OutputParser(tokenizer!, earlierCalls: job.EarlierCalls);
+        Replay(job.Generation.Generated.Span);
     }
 
     /// <summary>The stop string that ended the text; nothing is to be appended after it.</summary>
@@ -44,6 +45,19 @@ internal sealed class AnswerText
     public int ReasoningTokens { get; private set; }
 
     public bool HasToolCalls => _kind == AnswerKind.Message && _parser!.HasToolCalls;
+
+    /// <summary>Goes through what was generated before: whoever asks has the pieces of it already.</summary>
+    private void Replay(ReadOnlySpan<int> generated)
+    {
+        List<OutputDelta> given = [];
+        foreach (int token in generated)
+        {
+            given.Clear();
+            Append(token, given);
+            if (Stop is not null)
+                throw Admission.WholeAnswer($"has the stop string '{Excerpt.Of(Stop)}', which ends the answer");
+        }
+    }
 
     /// <summary>Takes one token and appends what has become certain.</summary>
     public void Append(int token, List<OutputDelta> deltas)

@@ -32,6 +32,12 @@ internal sealed record GenerationSettings
     /// <summary>Answers to each prompt.</summary>
     public int Choices { get; init; } = 1;
 
+    /// <summary>What one of the answers has generated already: only that one is answered, from there on. Null for answers from their beginning.</summary>
+    public int[]? Generated { get; init; }
+
+    /// <summary>Which answer the first one is: with <see cref="Generated"/>, the one that goes on.</summary>
+    public int FirstChoice { get; init; }
+
     /// <summary>Likeliest tokens to report beside each chosen one; null for no log-probabilities.</summary>
     public int? TopLogprobs { get; init; }
 

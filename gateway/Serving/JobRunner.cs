@@ -17,7 +17,7 @@ internal sealed class JobRunner(ServedModel model)
     {
         AnswerText text = new(job, model.Tokenizer);
         List<OutputDelta> deltas = [];
-        int completion = 0;
+        int completion = job.Generation.Generated.Length;
         using CancellationTokenSource work = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         await using IAsyncEnumerator<GeneratedToken> tokens = Submit(job.Generation, work.Token).GetAsyncEnumerator(work.Token);
         while (await NextAsync(tokens, job.Generation))

@@ -11,7 +11,7 @@ internal sealed class RequestException(RequestFault fault, string message, strin
     /// <summary>A word for programs, as OpenAI has them: <c>context_length_exceeded</c>.</summary>
     public string? Code { get; } = code;
 
-    /// <summary>When to come back, for <see cref="RequestFault.Busy"/>.</summary>
+    /// <summary>When to come back, for <see cref="RequestFault.Busy"/> and <see cref="RequestFault.NotReady"/>.</summary>
     public TimeSpan? RetryAfter { get; init; }
 
     public static RequestException Invalid(string parameter, string message, string? code = null) => new(RequestFault.Invalid, message, parameter, code);

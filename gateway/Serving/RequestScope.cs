@@ -9,6 +9,7 @@ internal sealed class RequestScope : IDisposable
     private readonly KeyValuePair<string, object?> _api;
     private readonly long _arrived = Stopwatch.GetTimestamp();
     private readonly Activity? _activity;
+    private ModelGate? _gate;
     private TokenUsage _usage;
     private bool _answered;
 
@@ -22,6 +23,15 @@ internal sealed class RequestScope : IDisposable
 
     /// <summary>stop, length, tool_calls, cancelled, rejected (its own fault), refused (not ready, or full) or failed. A request that ends without one has failed.</summary>
     public string Outcome { get; set; } = "failed";
+
+    /// <summary>Begins new work, which lasts until the end of this.</summary>
+    /// <exception cref="RequestException">This gateway cannot serve now.</exception>
+    public ServedModel Enter(ModelGate gate)
+    {
+        ServedModel model = gate.Enter();
+        _gate = gate;
+        return model;
+    }
 
     /// <summary>The request was checked; its seed is recorded, so that it can be run again.</summary>
     public void Admitted(string model, IReadOnlyList<GenerationJob> jobs)
@@ -66,6 +76,7 @@ internal sealed class RequestScope : IDisposable
 
     public void Dispose()
     {
+        _gate?.Leave();
         K2Telemetry.ActiveRequests.Add(-1, _api);
         KeyValuePair<string, object?> outcome = new("k2.outcome", Outcome);
         K2Telemetry.Requests.Add(1, _api, outcome);

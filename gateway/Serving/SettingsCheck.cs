@@ -37,6 +37,7 @@ internal static class SettingsCheck
         CheckCount("logprobs", settings.TopLogprobs ?? 0, 0, SamplingParameters.MaxTopLogprobs);
         if (settings.TimeLimit is { } limit && !(limit > TimeSpan.Zero && limit <= Admission.MaxTimeLimit))
             throw RequestException.Invalid("timeout", $"'timeout' is {limit.TotalSeconds:0.###} s; it must be above 0 and at most {Admission.MaxTimeLimit.TotalSeconds:0}.");
+        CheckGenerated(settings, model);
         CheckBiases(settings.LogitBias, model);
         CheckStopTokens(settings.StopTokenIds, model);
         CheckStops(settings.Stops, model);
@@ -66,6 +67,21 @@ internal static class SettingsCheck
     {
         if (value < least || value > most)
             throw RequestException.Invalid(parameter, $"'{parameter}' is {value}; it must be {least} to {most}.");
+    }
+
+    private static void CheckGenerated(GenerationSettings settings, ServedModel model)
+    {
+        CheckCount("choice", settings.FirstChoice, 0, settings.Choices - 1);
+        if (settings.Generated is not { } generated)
+        {
+            if (settings.FirstChoice != 0)
+                throw RequestException.Invalid("choice", $"'choice' is {settings.FirstChoice}, which says which answer goes on: it needs 'generated'.");
+            return;
+        }
+
+        if (settings.Seed is null)
+            throw RequestException.Invalid("seed", "'seed' is required with 'generated': the one that 'started' told, else the answer would go on as another.");
+        CheckIds(generated, "generated", model);
     }
 
     private static void CheckBiases(IReadOnlyList<TokenBias> biases, ServedModel model)

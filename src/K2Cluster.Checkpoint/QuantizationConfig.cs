@@ -15,8 +15,11 @@ public sealed class QuantizationConfig
     public const int WeightsPerWord = 8;
 
     private const int MaxPatternLength = 1024;
-    private static readonly TimeSpan MatchTimeout = TimeSpan.FromMilliseconds(250);
 
+    /// <summary>Of a match that may take for ever. Far more than one takes whose thread waits for a busy machine.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+
+    private readonly TimeSpan _patience;
     private readonly HashSet<string> _names = [];
     private readonly List<Regex> _patterns = [];
 
@@ -24,9 +27,15 @@ public sealed class QuantizationConfig
     /// <param name="ignore">Modules that stay BF16: a full name, or <c>re:</c> and a pattern that matches from a name's start.</param>
     /// <exception cref="CheckpointException">A pattern is not a regular expression, or too long.</exception>
     public QuantizationConfig(string file, IEnumerable<string> ignore)
+        : this(file, ignore, Patience)
     {
-        File = file;
-        foreach (string entry in ignore)
+    }
+
+    internal QuantizationConfig(string file, IEnumerable<string> ignore, TimeSpan patience)
+    {
+        (File, _patience) = (file, patience);
+        Ignored = [.. ignore];
+        foreach (string entry in Ignored)
         {
             if (!entry.StartsWith("re:", StringComparison.Ordinal))
                 _names.Add(entry);
@@ -37,6 +46,9 @@ public sealed class QuantizationConfig
 
     /// <summary>The file that states it, for messages.</summary>
     internal string File { get; }
+
+    /// <summary>The entries as stated.</summary>
+    internal IReadOnlyList<string> Ignored { get; }
 
     /// <summary>Whether the weights of a linear module (a name without <c>.weight</c>) are INT4.</summary>
     /// <exception cref="CheckpointException">A pattern took too long.</exception>
@@ -53,7 +65,7 @@ public sealed class QuantizationConfig
             }
             catch (RegexMatchTimeoutException failure)
             {
-                throw new CheckpointException($"{File}: a pattern of quantization_config.ignore took longer than {MatchTimeout.TotalMilliseconds} ms on {module}: {Printable.Of(failure.Pattern)}", failure);
+                throw new CheckpointException($"{File}: a pattern of quantization_config.ignore took longer than {_patience.TotalSeconds} s on {module}: {Printable.Of(failure.Pattern)}", failure);
             }
         }
 
@@ -64,9 +76,16 @@ public sealed class QuantizationConfig
     {
         if (pattern.Length > MaxPatternLength)
             throw new CheckpointException($"{File}: a pattern of quantization_config.ignore has {pattern.Length:N0} characters; at most {MaxPatternLength} are sensible.");
+        string fromStart = $@"\A(?:{pattern})";
         try
         {
-            return new Regex($@"\A(?:{pattern})", RegexOptions.CultureInvariant, MatchTimeout);
+            // Takes a time that only grows with the name's length, so it needs no clock.
+            return new Regex(fromStart, RegexOptions.CultureInvariant | RegexOptions.NonBacktracking);
+        }
+        catch (NotSupportedException)
+        {
+            // It looks ahead or behind, or refers back.
+            return new Regex(fromStart, RegexOptions.CultureInvariant, _patience);
         }
         catch (ArgumentException failure)
         {

@@ -26,6 +26,20 @@ internal static class CommandOptions
         };
     }
 
+    /// <summary>Addresses with commas between them, for <see cref="AddressesOf"/>.</summary>
+    public static Option<string> Addresses(string name, string description, string fallback)
+    {
+        Option<string> option = new(name) { Description = description, HelpName = "URL,URL,…", DefaultValueFactory = _ => fallback };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens is [{ Value: var text }] && !text.Split(',').All(part => Uri.TryCreate(part, UriKind.Absolute, out Uri? address) && address.Scheme is "http" or "https"))
+                result.AddError($"{name} {TerminalText.Of(text)}: addresses like {fallback} are expected, with commas between them.");
+        });
+        return option;
+    }
+
+    public static Uri[] AddressesOf(string text) => [.. text.Split(',').Select(part => new Uri(part))];
+
     public static Option<int> Count(string name, string description, int fallback, int max)
     {
         Option<int> option = new(name) { Description = description, DefaultValueFactory = _ => fallback, HelpName = "N" };

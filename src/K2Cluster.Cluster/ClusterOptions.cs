@@ -1,4 +1,6 @@
 using System.Net;
+using K2Cluster.Checkpoint;
+using K2Cluster.Cluster.Security;
 
 namespace K2Cluster.Cluster;
 
@@ -22,11 +24,23 @@ public sealed record ClusterOptions
     /// <summary>Where the other members reach this one; null: as <see cref="Listen"/>. Its port must be Listen's, or 0.</summary>
     public IPEndPoint? Advertise { get; init; }
 
+    /// <summary>Of this process's checkpoint: members with another one do not fit. Null: not compared.</summary>
+    public CheckpointFingerprint? Checkpoint { get; init; }
+
+    /// <summary>TLS between the members; null: none.</summary>
+    public ClusterCertificates? Certificates { get; init; }
+
+    /// <summary>Whether activations may be taken beyond this machine without TLS.</summary>
+    public bool Insecure { get; init; }
+
     /// <summary>"HOST:PORT" for <see cref="ClusterMode.Redis"/>, options of StackExchange.Redis behind commas.</summary>
     public string? Redis { get; init; }
 
     /// <summary>Where <see cref="ClusterMode.Localhost"/> keeps its members; null: a folder of this user under the temporary directory.</summary>
     public string? StateFolder { get; init; }
+
+    /// <summary>Whether operators' tools may ask here (<see cref="Operators.PlacementClient"/>): at a port of its own, as protected as <see cref="Listen"/>'s.</summary>
+    internal bool TakesOperators => HostsShards && Mode != ClusterMode.Embedded;
 
     internal string StateFolderOrDefault => StateFolder ?? Path.Combine(Path.GetTempPath(), $"k2cluster-{Environment.UserName}");
 

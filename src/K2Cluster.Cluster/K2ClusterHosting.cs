@@ -3,11 +3,15 @@ using K2Cluster.Cluster.Dispatch;
 using K2Cluster.Cluster.Membership;
 using K2Cluster.Cluster.Placement;
 using K2Cluster.Cluster.Plans;
+using K2Cluster.Cluster.Plans.Stores;
+using K2Cluster.Cluster.Security;
 using K2Cluster.Contracts;
 using K2Cluster.Kernels.Experts;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Orleans.Clustering.Redis;
 using Orleans.Configuration;
 
 namespace K2Cluster.Cluster;
@@ -16,7 +20,7 @@ namespace K2Cluster.Cluster;
 public static class K2ClusterHosting
 {
     /// <summary>Orleans' service id: constant, as ids of grains that outlive a cluster belong to it.</summary>
-    private const string ServiceId = "k2cluster";
+    internal const string ServiceId = "k2cluster";
 
     /// <summary>
     /// Adds an Orleans silo that joins the cluster when the host starts. The start fails with <see cref="ClusterException"/>,
@@ -27,7 +31,10 @@ public static class K2ClusterHosting
     {
         options.Check();
         PortReservation port = PortReservation.Take(options.Listen);
+        PortReservation? operators = options.TakesOperators ? PortReservation.Take(new IPEndPoint(options.Listen.Address, 0)) : null;
         builder.Services.AddSingleton(options);
+        if (options.Certificates is { } certificates)
+            builder.Services.AddSingleton(new FabricSecurity(certificates.ServerOptions, certificates.ClientOptions));
         builder.UseOrleans(silo =>
         {
             silo.Configure<Orleans.Configuration.ClusterOptions>(cluster => (cluster.ServiceId, cluster.ClusterId) = (ServiceId, options.ClusterId));
@@ -37,14 +44,17 @@ public static class K2ClusterHosting
                 endPoints.AdvertisedIPAddress = (options.Advertise ?? options.Listen).Address;
                 endPoints.SiloPort = port.Port;
                 endPoints.SiloListeningEndpoint = new IPEndPoint(options.Listen.Address, port.Port);
-                endPoints.GatewayPort = 0; // no external Orleans clients: members only
+                endPoints.GatewayPort = operators?.Port ?? 0; // else members only
+                endPoints.GatewayListeningEndpoint = operators is null ? null : new IPEndPoint(options.Listen.Address, operators.Port);
             });
             silo.ConfigureMember(options.HostsShards);
             silo.AddMembership(options);
+            if (options.Certificates is { } certificates)
+                silo.UseTls(certificates);
         });
 
         // After Orleans' own hosted service: once that has started, it listens.
-        builder.Services.AddHostedService(_ => new PortRelease(port));
+        builder.Services.AddHostedService(_ => new PortRelease(port, operators));
         if (options.Mode == ClusterMode.Localhost)
             builder.Services.AddHostedService<ProcessWatcher>();
         return builder;
@@ -58,6 +68,12 @@ public static class K2ClusterHosting
         builder.Services.AddSingleton(options ?? new DispatchOptions());
         builder.Services.AddSingleton<PlanBoard>();
         builder.Services.AddSingleton<IPlanSource>(services => services.GetRequiredService<PlanBoard>());
+        builder.Services.AddSingleton(services => new FabricPeers(
+            services.GetRequiredService<ClusterOptions>(),
+            services.GetRequiredService<IClusterMembershipService>(),
+            services.GetRequiredService<TimeProvider>(),
+            services.GetRequiredService<ILogger<FabricPeers>>(),
+            services.GetService<FabricSecurity>()));
         builder.Services.AddSingleton<IChannelFactory, ChannelFactory>();
         builder.Services.AddSingleton<IExperts, ExpertDispatcher>();
         builder.Services.AddHostedService<PlanWatcher>();
@@ -110,10 +126,12 @@ public static class K2ClusterHosting
         {
             case ClusterMode.Embedded:
                 silo.Services.AddSingleton<IMembershipTable, EmbeddedMembershipTable>();
+                silo.Services.AddSingleton<IPlanStore, MemoryPlanStore>();
                 break;
             case ClusterMode.Localhost:
                 silo.Services.AddSingleton(new FileMembershipTable(options));
                 silo.Services.AddSingleton<IMembershipTable>(services => services.GetRequiredService<FileMembershipTable>());
+                silo.Services.AddSingleton<IPlanStore>(new FilePlanStore(options));
                 silo.Configure<ClusterMembershipOptions>(membership =>
                 {
                     // Dead processes are seen, not probed. And a newcomer whose first ping takes longer than this waits 5 s for
@@ -124,18 +142,42 @@ public static class K2ClusterHosting
                 });
                 break;
             case ClusterMode.Redis:
-                silo.UseRedisClustering(redis => RedisMembership.Configure(redis, options.Redis!));
+                silo.Services.AddSingleton(_ => new RedisConnection(options.Redis!));
+                silo.Services.AddSingleton<IPlanStore>(services => new RedisPlanStore(services.GetRequiredService<RedisConnection>(), options.ClusterId));
+                silo.UseRedisClustering(_ => { });
+                silo.Services.ShareRedisConnection();
                 break;
             default:
                 throw new ClusterException($"Unknown cluster mode {options.Mode}.");
         }
+
+        if (options.Mode != ClusterMode.Embedded)
+            silo.Services.CheckMembership(MemberStamp.Of(options));
     }
 
-    private sealed class PortRelease(PortReservation port) : IHostedService
+    /// <summary>Has Orleans' provider use <see cref="RedisConnection"/>, which the container disposes.</summary>
+    internal static void ShareRedisConnection(this IServiceCollection services) =>
+        services.AddOptions<RedisClusteringOptions>().Configure<RedisConnection>(static (redis, connection) =>
+        {
+            redis.ConfigurationOptions = connection.Options;
+            redis.CreateMultiplexer = async _ => (await connection.ConnectAsync().ConfigureAwait(false), true);
+        });
+
+    /// <summary>Puts <see cref="CheckedMembershipTable"/> before the table that is registered.</summary>
+    private static void CheckMembership(this IServiceCollection services, MemberStamp stamp)
+    {
+        ServiceDescriptor provider = services.Last(service => service.ServiceType == typeof(IMembershipTable));
+        services.Remove(provider);
+        services.AddSingleton<IMembershipTable>(container => ActivatorUtilities.CreateInstance<CheckedMembershipTable>(
+            container, (IMembershipTable)provider.ImplementationFactory!(container), stamp));
+    }
+
+    private sealed class PortRelease(PortReservation port, PortReservation? operators) : IHostedService
     {
         public Task StartAsync(CancellationToken cancellationToken)
         {
             port.Dispose();
+            operators?.Dispose();
             return Task.CompletedTask;
         }
 

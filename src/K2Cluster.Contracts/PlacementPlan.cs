@@ -32,6 +32,14 @@ public sealed record PlacementPlan
     [Id(6)]
     public bool IsFilling { get; init; }
 
+    /// <summary>As <see cref="Incomplete"/>, for clients, who may be strangers: names no host and no shard. Null from a placement that does not say it yet, too.</summary>
+    [Id(7)]
+    public string? PublicIncomplete { get; init; }
+
+    /// <summary>[Shards]: how many (row, expert) pairs each computes in a second, above 0; only their ratios count. Empty or default: all are alike.</summary>
+    [Id(8)]
+    public ImmutableArray<float> Speeds { get; init; } = [];
+
     /// <summary>The shards (indexes into <see cref="Shards"/>) that hold a replica of an expert; empty when none does.</summary>
     public ReadOnlySpan<int> ReplicasOf(int expert) => ReplicaShards.AsSpan(ReplicaStarts[expert]..ReplicaStarts[expert + 1]);
 }

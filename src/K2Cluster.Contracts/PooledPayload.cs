@@ -26,6 +26,18 @@ public abstract class PooledPayload : IDisposable
         Length = length;
     }
 
+    /// <summary>Takes over an array of the shared pool whose first bytes are the payload; instead of <see cref="Rent"/>, by who has it already.</summary>
+    public void Adopt(byte[]? buffer, int length)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)length, (uint)(buffer?.Length ?? 0), nameof(length));
+        if (_buffer is not null)
+            throw new InvalidOperationException("The payload was rented already.");
+        (_buffer, Length) = (buffer, length);
+    }
+
+    /// <summary>Gives the array away, which is the caller's to return; null when there is none. <see cref="Length"/> of it count.</summary>
+    public byte[]? Detach() => Interlocked.Exchange(ref _buffer, null);
+
     /// <summary>Returns the buffer, once. A payload that somebody else may still read is not disposed but left to the garbage collector.</summary>
     public void Dispose()
     {

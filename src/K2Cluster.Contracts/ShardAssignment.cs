@@ -7,4 +7,9 @@ namespace K2Cluster.Contracts;
 /// <param name="Load">All that the shard is to hold (indexes of the grid); what is absent is loaded.</param>
 /// <param name="Drop">Experts outside of Load that may be dropped now: no gateway uses them any more.</param>
 [GenerateSerializer, Immutable, Alias("k2.ShardAssignment")]
-public sealed record ShardAssignment([property: Id(0)] Epoch Epoch, [property: Id(1)] ImmutableArray<int> Load, [property: Id(2)] ImmutableArray<int> Drop);
+public sealed record ShardAssignment([property: Id(0)] Epoch Epoch, [property: Id(1)] ImmutableArray<int> Load, [property: Id(2)] ImmutableArray<int> Drop)
+{
+    /// <summary>Those of Load of which other shards are the owners: nobody waits for further replicas. Empty from a placement that does not tell.</summary>
+    [Id(3)]
+    public ImmutableArray<int> Further { get; init => field = value.IsDefault ? [] : value; } = [];
+}

@@ -36,4 +36,16 @@ public sealed record ShardReport
     /// <summary>Counts the shard's reports in its life: one that was overtaken by a newer one says nothing any more.</summary>
     [Id(7)]
     public long Number { get; init; }
+
+    /// <summary>Rows of an expert that it computes in a second, over the last seconds that it computed; 0 until there were enough.</summary>
+    [Id(8)]
+    public double RowsPerSecond { get; init; }
+
+    /// <summary>How many rows it has computed in this life with each of the experts in <see cref="Held"/>; they may go round. Empty in most reports, as they are long.</summary>
+    [Id(9)]
+    public ImmutableArray<uint> Rows { get; init; } = [];
+
+    /// <summary>Whether it computes on its host's own threads: a CPU, not a GPU.</summary>
+    [Id(10)]
+    public bool UsesHostThreads { get; init; }
 }

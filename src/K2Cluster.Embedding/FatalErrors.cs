@@ -18,7 +18,7 @@ internal sealed partial class FatalErrors(FatalFailure failure, ILogger<FatalErr
     {
         LogFatal(log, sender?.GetType().Name, exception);
         string reason = context ?? exception?.Message ?? "no reason given";
-        failure.Stop(new ClusterException($"This process is no member of its cluster any more, start it again: {reason.ReplaceLineEndings(" ")}"));
+        failure.Stop(exception as ClusterException ?? new ClusterException($"This process is no member of its cluster any more, start it again: {reason.ReplaceLineEndings(" ")}"));
     }
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "Fatal in {Part}")]

@@ -57,9 +57,10 @@ internal static partial class GpuDevices
     {
         if (device is not CudaExpertDevice)
             return false;
+        string reason = Named(device.Description.Name, failure);
         if (!options.Device.Gpus.IsEmpty)
-            throw Unusable(options, failure.Message);
-        LogLeftOut(log, failure.Message);
+            throw Unusable(options, reason);
+        LogLeftOut(log, reason);
         return true;
     }
 
@@ -77,10 +78,14 @@ internal static partial class GpuDevices
         catch (Exception exception)
         {
             // Whatever a driver, a card or its memory has to say: with auto, the other devices serve.
-            reason = exception.Message;
+            reason = Named(card.FullName, exception);
             return null;
         }
     }
+
+    /// <summary>What failed, with the card's name: what a driver says does not have it.</summary>
+    private static string Named(string card, Exception failure) =>
+        failure.Message.Contains(card, StringComparison.Ordinal) ? failure.Message : $"{card}: {failure.Message}";
 
     private static K2FailureException Unusable(K2Options options, string reason) => new($"--device {options.Device}: {reason}");
 

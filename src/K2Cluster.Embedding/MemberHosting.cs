@@ -49,12 +49,18 @@ public static class MemberHosting
             Listen = options.Listen,
             Advertise = options.Advertise,
             Redis = options.Redis,
+            Certificates = options.Certificates,
+            Insecure = options.Insecure,
+            Checkpoint = options.Cluster == ClusterMode.Embedded ? null : CheckpointFingerprint.Of(model),
         });
         builder.Services.AddSingleton<IFatalErrorHandler, FatalErrors>();
         if (hostsShards)
             AddShards(builder, options, model);
         if (options.Role == K2Role.Silo)
+        {
             builder.Services.AddSingleton<IReadiness, ShardReadiness>();
+            builder.Services.AddSingleton<IDrain, ShardDrain>();
+        }
     }
 
     private static void AddShards(IHostApplicationBuilder builder, K2Options options, ModelDirectory checkedModel)

@@ -3,7 +3,7 @@ using K2Cluster.Hosting;
 
 namespace K2Cluster.Embedding;
 
-/// <summary>A silo is ready when the cluster knows its shards and they hold what they were asked to.</summary>
+/// <summary>A silo is ready when the cluster knows its shards and they hold the experts that are theirs.</summary>
 internal sealed class ShardReadiness(ShardStatus shards, TimeProvider time) : IReadiness
 {
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(25);

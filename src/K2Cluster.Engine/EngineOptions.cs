@@ -34,7 +34,7 @@ public sealed record EngineOptions
     /// <summary>How long a sequence whose experts are unavailable waits for its first replay; doubles with each. Default 10 ms.</summary>
     public TimeSpan RetryDelay { get; init; } = TimeSpan.FromMilliseconds(10);
 
-    /// <summary>The most it waits between replays. Default 1 s.</summary>
+    /// <summary>The most it waits between replays: what an expert that is there again is asked late by, against a part of a step each time. Default 1 s.</summary>
     public TimeSpan MaxRetryDelay { get; init; } = TimeSpan.FromSeconds(1);
 
     /// <summary>The longest time limit that a request may ask for. Default 24 h.</summary>

@@ -12,7 +12,13 @@ public sealed record GenerationRequest
     /// <summary>At least one token id, each below the vocabulary's size.</summary>
     public required ReadOnlyMemory<int> Prompt { get; init; }
 
-    /// <summary>Most tokens to generate; at least 1. Cut to what the context leaves.</summary>
+    /// <summary>
+    /// What the request has generated already, here or elsewhere: the answer goes on after it, to the same tokens as if it had
+    /// not been interrupted. Its tokens count as generated ones, and are not given out again.
+    /// </summary>
+    public ReadOnlyMemory<int> Generated { get; init; }
+
+    /// <summary>Most tokens to generate, those of <see cref="Generated"/> among them; at least one more than these. Cut to what the context leaves.</summary>
     public required int MaxTokens { get; init; }
 
     /// <summary>

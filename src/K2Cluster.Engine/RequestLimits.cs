@@ -21,12 +21,7 @@ internal sealed class RequestLimits(ITrunk trunk, EngineOptions options)
             throw Refused("the prompt is empty; it needs at least one token");
         if (prompt.Length >= MaxContext)
             throw Refused($"the prompt has {prompt.Length} tokens; prompt and answer together may have {MaxContext} (the model has {trunk.MaxPositions} positions, the KV memory {trunk.PageCount} pages of {ITrunk.PageTokens} tokens), and the answer needs at least 1");
-        foreach (int token in prompt)
-        {
-            if ((uint)token >= (uint)trunk.VocabularySize)
-                throw Refused($"the prompt has token {token}; the vocabulary has 0 to {trunk.VocabularySize - 1}");
-        }
-
+        CheckTokens(prompt, "the prompt");
         if (request.MaxTokens < 1)
             throw Refused($"MaxTokens is {request.MaxTokens}; it must be at least 1");
         if (Math.Abs((long)request.Priority) > GenerationRequest.MaxPriority)
@@ -37,7 +32,21 @@ internal sealed class RequestLimits(ITrunk trunk, EngineOptions options)
             throw Refused(problem);
         if (request.TimeLimit <= TimeSpan.Zero || request.TimeLimit > options.MaxTimeLimit)
             throw Refused($"the time limit is {request.TimeLimit}; it must be above zero and at most {options.MaxTimeLimit}");
-        return Math.Min(request.MaxTokens, MaxContext - prompt.Length);
+        int most = Math.Min(request.MaxTokens, MaxContext - prompt.Length);
+        ReadOnlySpan<int> generated = request.Generated.Span;
+        if (generated.Length >= most)
+            throw Refused($"{generated.Length} tokens are generated already, and it may have {most}");
+        CheckTokens(generated, "what it generated");
+        return most;
+
+        void CheckTokens(ReadOnlySpan<int> tokens, string of)
+        {
+            foreach (int token in tokens)
+            {
+                if ((uint)token >= (uint)trunk.VocabularySize)
+                    throw Refused($"{of} has token {token}; the vocabulary has 0 to {trunk.VocabularySize - 1}");
+            }
+        }
 
         ArgumentException Refused(string reason) => new($"Request '{request.Id}' was refused: {reason}.");
     }

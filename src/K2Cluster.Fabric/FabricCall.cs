@@ -3,7 +3,7 @@ using K2Cluster.Fabric.Connections;
 
 namespace K2Cluster.Fabric;
 
-/// <summary>A request in flight, as its connection sees it. Ends exactly once, by one of three methods.</summary>
+/// <summary>A request in flight or on its way there, as its connection sees it. Ends exactly once, by one of three methods.</summary>
 public abstract class FabricCall
 {
     private protected FabricCall()
@@ -12,6 +12,7 @@ public abstract class FabricCall
 
     internal ClientConnection? Connection { get; set; }
 
+    /// <summary>0 while it waits for room. Written under the lock of its connection's slots.</summary>
     internal ulong Id { get; set; }
 
     internal abstract void Answered(ReadOnlySpan<byte> head, PooledBytes payload);
@@ -89,7 +90,7 @@ public abstract class FabricCall<TResult> : FabricCall, IValueTaskSource<TResult
     /// <summary>Touches nothing after it has completed the call, which may be in use again then.</summary>
     private void Cancel(CancellationToken token)
     {
-        if (Connection!.TryAbandon(this, Id))
+        if (Connection!.TryAbandon(this))
             _source.SetException(new OperationCanceledException(token));
     }
 }

@@ -11,7 +11,7 @@ public sealed class FabricListener : IDisposable
     private readonly IFabricService _service;
     private readonly Action<string> _log;
     private readonly Socket _socket;
-    private readonly HashSet<ServerConnection> _connections = [];
+    private readonly Dictionary<ServerConnection, IPAddress> _connections = [];
     private readonly Lock _lock = new();
     private readonly ManualResetEventSlim _stopping = new();
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -102,22 +102,62 @@ public sealed class FabricListener : IDisposable
 
     private void Take(Socket socket)
     {
-        ServerConnection connection;
+        ServerConnection? connection = null;
+        try
+        {
+            connection = Add(socket);
+            if (connection is not null)
+                new Thread(() => connection.Run()) { Name = $"k2-fabric-read {connection.Name}", IsBackground = true }.Start();
+        }
+        catch (Exception exception)
+        {
+            // Its peer may have gone already; or there is no memory, or no thread, for it.
+            if (connection is null)
+                socket.Dispose();
+            else
+                connection.Close(exception.Message);
+            throw;
+        }
+    }
+
+    private ServerConnection? Add(Socket socket)
+    {
+        IPEndPoint from = (IPEndPoint)socket.RemoteEndPoint!;
+        string? refusal;
         lock (_lock)
         {
-            if (_connections.Count >= _options.MaxConnections || _stopping.IsSet)
+            refusal = _stopping.IsSet ? "this end leaves" : Refusal(from.Address);
+            if (refusal is null)
             {
-                socket.Dispose();
-                if (!_stopping.IsSet)
-                    _log($"A connection was closed: there are {_options.MaxConnections} already.");
-                return;
+                ServerConnection connection = new($"peer {++_accepted} at {from}", new FabricSocket(socket), _options, _service, Remove);
+                _connections.Add(connection, from.Address);
+                return connection;
             }
-
-            connection = new ServerConnection($"peer {++_accepted} at {socket.RemoteEndPoint}", new FabricSocket(socket), _options, _service, Remove);
-            _connections.Add(connection);
         }
 
-        new Thread(() => connection.Run()) { Name = $"k2-fabric-read {connection.Name}", IsBackground = true }.Start();
+        socket.Dispose();
+        if (!_stopping.IsSet)
+            _log($"A connection from {from} was closed: {refusal}.");
+        return null;
+    }
+
+    /// <summary>Why a connection from an address would be one too many; null when it would not.</summary>
+    private string? Refusal(IPAddress address)
+    {
+        int open = 0;
+        int same = 0;
+        foreach ((ServerConnection connection, IPAddress from) in _connections)
+        {
+            if (connection.IsOpen)
+                open++;
+            else if (from.Equals(address))
+                same++;
+        }
+
+        return open >= _options.MaxConnections ? $"there are {open} already"
+            : _connections.Count - open >= _options.MaxHandshakes ? $"{_options.MaxHandshakes} others have not greeted yet"
+            : same >= _options.MaxHandshakesPerAddress ? $"{same} others from there have not greeted yet"
+            : null;
     }
 
     private void Remove(ServerConnection connection, string reason)
@@ -144,6 +184,6 @@ public sealed class FabricListener : IDisposable
     private ServerConnection[] Snapshot()
     {
         lock (_lock)
-            return [.. _connections];
+            return [.. _connections.Keys];
     }
 }

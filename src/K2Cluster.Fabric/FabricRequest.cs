@@ -28,10 +28,13 @@ public sealed class FabricRequest
     /// <summary>Answers that it was not done, and why: the call fails with the text.</summary>
     public void Refuse(string reason) => _connection.Refuse(this, reason);
 
-    internal void Begin(ulong id)
+    /// <summary>Of its payload.</summary>
+    internal int Bytes { get; private set; }
+
+    internal void Begin(ulong id, int bytes)
     {
         _isCancelled = false;
-        _id = id;
+        (_id, Bytes) = (id, bytes);
     }
 
     internal void Cancel() => _isCancelled = true;

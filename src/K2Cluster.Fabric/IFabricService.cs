@@ -11,4 +11,7 @@ public interface IFabricService
     /// <param name="head">Valid during the call.</param>
     /// <param name="payload">The service's.</param>
     void Serve(FabricRequest request, ReadOnlySpan<byte> head, PooledBytes payload);
+
+    /// <summary>Writes what the service says of itself in answer to a heartbeat, at most 1 KiB, and returns the length. Called as <see cref="Serve"/> is.</summary>
+    int Progress(Span<byte> head) => 0;
 }

@@ -48,11 +48,14 @@ public static class CardCheck
 
         try
         {
+            // Minutes of a card should not end at a directory that cannot be written to.
+            string directory = options.Output ?? (Directory.Exists("docs/benchmarks") ? "docs/benchmarks" : ".");
+            Directory.CreateDirectory(directory);
             CheckReport report = Check(card, options.Quick ? CheckPlan.Quick : CheckPlan.Full, options.Quick, output, cancellation);
             string text = ReportText.Of(report);
             output.WriteLine();
             output.Write(text);
-            Write(options, card, text, report, output);
+            Write(directory, card, text, report, output);
             foreach (Disagreement wrong in report.Disagreements)
                 error.WriteLine($"{wrong.Target} {wrong.Kernel}: {wrong.What} ({wrong.Where})");
             return report.Passed ? 0 : Failed;
@@ -131,10 +134,8 @@ public static class CardCheck
         gpu.Properties.DriverVersion.ToString(), RuntimeInformation.OSDescription,
         typeof(CardCheck).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "");
 
-    private static void Write(CheckOptions options, CudaCard card, string text, CheckReport report, TextWriter output)
+    private static void Write(string directory, CudaCard card, string text, CheckReport report, TextWriter output)
     {
-        string directory = options.Output ?? (Directory.Exists("docs/benchmarks") ? "docs/benchmarks" : ".");
-        Directory.CreateDirectory(directory);
         string file = Path.Combine(directory, $"gpu-{FileName(card.Name)}{(report.Quick ? "-quick" : "")}");
         File.WriteAllText(file + ".md", text);
         File.WriteAllText(file + ".json", JsonSerializer.Serialize(report, CheckReportJson.Default.CheckReport) + "\n");

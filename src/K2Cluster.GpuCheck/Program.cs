@@ -17,6 +17,8 @@ for (int i = 0; i < args.Length; i++)
             i++;
             break;
         default:
+            if (args[i] is not ("--help" or "-h"))
+                Console.Error.WriteLine($"{args[i]}: there is no such option, or its value is missing or wrong.\n");
             Console.Error.WriteLine($"""
                 Verifies and measures the GPU kernels of K2Cluster on an NVIDIA card.
                   --quick        {CheckOptions.QuickHelp}

@@ -77,7 +77,7 @@ internal sealed class RoutedCall : IDisposable
         if (counts[0] < 0 || counts[0] > (int)_blocks.Size || counts[1] < 0 || counts[1] > load.Pairs.Length)
             return $"it counted {counts[0]} blocks and {counts[1]} pairs of {load.Pairs.Length}";
         return RouteOracle.Check(
-            load, order, rowsPerBlock, slotOf, counts,
+            load, _experts, order, rowsPerBlock, slotOf, counts,
             Read(_order, counts[1]), Read(_rowOf, counts[1]), Read(_blocks, counts[0]), Read(_status, load.Pairs.Length));
     }
 

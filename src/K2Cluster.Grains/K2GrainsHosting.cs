@@ -4,6 +4,7 @@ using K2Cluster.Contracts;
 using K2Cluster.Grains.Shards;
 using K2Cluster.Kernels.Devices;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 
 namespace K2Cluster.Grains;
 
@@ -17,10 +18,19 @@ public static class K2GrainsHosting
     public static IServiceCollection AddExpertShards(this IServiceCollection services, Func<IServiceProvider, ShardHostOptions> options)
     {
         services.AddSingleton(options);
+        services.AddSingleton(provider => new SiloFabric(
+            provider.GetRequiredService<ClusterOptions>(),
+            provider.GetRequiredService<ILocalSiloDetails>(),
+            provider.GetRequiredService<TimeProvider>(),
+            provider.GetRequiredService<ILogger<SiloFabric>>(),
+            provider.GetService<FabricSecurity>()));
+        services.AddHostedService(provider => provider.GetRequiredService<SiloFabric>());
         services.AddSingleton(CreateShards);
         services.AddSingleton<ILocalShards>(provider => provider.GetRequiredService<ShardSet>());
         services.AddSingleton<SiloReporter>();
         services.AddHostedService(provider => provider.GetRequiredService<SiloReporter>());
+        services.AddSingleton(provider => new ShardDeparture(
+            provider.GetRequiredService<ShardSet>(), provider.GetRequiredService<ClusterOptions>(), provider.GetRequiredService<IGrainFactory>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<ShardDeparture>>()));
         services.AddSingleton(provider => new ShardStatus(provider.GetRequiredService<ShardSet>(), provider.GetRequiredService<SiloReporter>()));
         return services;
     }
@@ -30,6 +40,7 @@ public static class K2GrainsHosting
         ShardHostOptions options = services.GetRequiredService<ShardHostOptions>();
         ClusterOptions cluster = services.GetRequiredService<ClusterOptions>();
         TimeProvider time = services.GetRequiredService<TimeProvider>();
+        SiloFabric fabric = services.GetRequiredService<SiloFabric>();
 
         // Ticks tell this life from every other one of the silo; the slot is added so that no two shards share one.
         long incarnation = time.GetUtcNow().UtcTicks;
@@ -42,13 +53,14 @@ public static class K2GrainsHosting
             for (; devices.TryPeek(out IExpertDevice? device); devices.Dequeue())
             {
                 ShardId id = new(cluster.ClusterId, cluster.SiloName, slot);
-                PlannedShard identity = new(id, incarnation + slot, device.Description.Kind, options.Format);
+                PlannedShard identity = new(id, incarnation + slot, device.Description.Kind, options.Format, fabric.Endpoint, fabric.Endpoint is null ? null : fabric.SiloAddress);
                 if (TryStart(identity, device) is not { } shard)
                     continue;
                 shards.Add(shard);
                 slot++;
             }
 
+            fabric.Serve(shards);
             return shards;
         }
         catch

@@ -11,20 +11,22 @@ public sealed class ShardStatus
 
     internal ShardStatus(ShardSet shards, SiloReporter reporter) => (_shards, _reporter) = (shards, reporter);
 
-    /// <summary>Null when the placement grain knows the shards and they hold all that they were asked to; otherwise why not, as one line.</summary>
+    /// <summary>
+    /// Null when the placement grain knows the shards and they hold all experts that are theirs; otherwise why not, as one line.
+    /// Further replicas of other shards' experts are served without them.
+    /// </summary>
     public string? NotReadyReason
     {
         get
         {
-            ShardReport[] reports = Working();
+            (int missing, ShardReport[] reports) = Working();
             if (reports.FirstOrDefault(report => report.Problem is not null) is { Problem: { } problem })
                 return problem;
             if (_reporter.Problem is { } unreported)
                 return $"the cluster does not know this silo's shards yet ({unreported})";
             if (Array.Exists(reports, report => report.Assigned == Epoch.None))
                 return "waiting to be told which experts to hold";
-            int loading = reports.Sum(report => report.Loading);
-            return loading > 0 ? $"loading experts, {Held(reports)} of {Held(reports) + loading}" : null;
+            return missing > 0 ? $"loading experts, {Held(reports)} of {Held(reports) + missing}" : null;
         }
     }
 
@@ -39,11 +41,13 @@ public sealed class ShardStatus
     }
 
     /// <summary>The reports of the shards whose device works; of all when none does. A lost one has room for nothing, and the others do its work.</summary>
-    private ShardReport[] Working()
+    private (int Missing, ShardReport[] Reports) Working()
     {
-        ShardReport[] all = [.. _shards.All.Select(shard => shard.Report)];
-        ShardReport[] working = [.. all.Where(report => report.WeightsBudget > 0 || report.Problem is null)];
-        return working.Length > 0 ? working : all;
+        // The report first: what is missing is then what that assignment asks for.
+        (ShardReport Report, int Missing)[] all = [.. _shards.All.Select(shard => (shard.Report, shard.MissingOwned))];
+        (ShardReport Report, int Missing)[] working = [.. all.Where(shard => shard.Report.WeightsBudget > 0 || shard.Report.Problem is null)];
+        (ShardReport Report, int Missing)[] counted = working.Length > 0 ? working : all;
+        return (counted.Sum(shard => shard.Missing), [.. counted.Select(shard => shard.Report)]);
     }
 
     private static int Held(ShardReport[] reports) => reports.Sum(report => report.Held.Length);

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using K2Cluster.Checkpoint;
+using K2Cluster.Cluster;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -19,7 +20,8 @@ using StackExchange.Redis;
 namespace K2Cluster.Hosting;
 
 /// <summary>
-/// One run of an executable: options → services → start → wait until ready → one line on stdout → run until told to stop.
+/// One run of an executable: options → services → start → wait until ready → one line on stdout → run until told to stop →
+/// finish what was begun.
 /// Logs go to stderr. Exit codes: 0 stopped as asked (SIGTERM, SIGINT), 1 failed, 2 wrong usage.
 /// </summary>
 internal sealed partial class K2Process : IDisposable
@@ -54,11 +56,14 @@ internal sealed partial class K2Process : IDisposable
         new("Logging:LogLevel:K2Cluster", "Information"),
     ];
 
-    /// <summary>What the parts of the process have for leaving in order: the engine's grace of 10 s for running requests, and some.</summary>
+    /// <summary>What the parts of the process have for leaving in order, once they have drained.</summary>
     private static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(30);
 
     /// <summary>After this, parts that do not keep to <see cref="ShutdownTimeout"/> are left behind.</summary>
     private static readonly TimeSpan StopLimit = ShutdownTimeout + TimeSpan.FromSeconds(10);
+
+    /// <summary>The same for a process that ends because of a failure: its cluster may be gone, and Orleans would go on looking for it.</summary>
+    private static readonly TimeSpan FailedStopLimit = TimeSpan.FromSeconds(10);
 
     private static readonly TimeSpan DisposeLimit = TimeSpan.FromSeconds(5);
 
@@ -213,13 +218,16 @@ internal sealed partial class K2Process : IDisposable
     private async Task<int> RunAsync(WebApplication app)
     {
         ReadinessGate gate = app.Services.GetRequiredService<ReadinessGate>();
-        using CancellationTokenRegistration onStop = _stop.Token.Register(app.Lifetime.StopApplication);
         CancellationToken stopping = app.Lifetime.ApplicationStopping;
         Exception? failure = null;
         try
         {
-            await StartAsync(app, gate, stopping).ConfigureAwait(false);
-            await Task.Delay(Timeout.Infinite, stopping).ConfigureAwait(false);
+            // A start is broken off; what runs is drained.
+            using (_stop.Token.Register(app.Lifetime.StopApplication))
+                await StartAsync(app, gate, stopping).ConfigureAwait(false);
+            using CancellationTokenSource asked = CancellationTokenSource.CreateLinkedTokenSource(stopping, _stop.Token);
+            await Task.Delay(Timeout.Infinite, asked.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await DrainAsync(app, gate, stopping).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
@@ -234,13 +242,14 @@ internal sealed partial class K2Process : IDisposable
             failure = exception;
         }
 
+        failure ??= app.Services.GetRequiredService<FatalFailure>().Exception;
         gate.Stop();
         LogStopping(_log);
         try
         {
             // Also after a failure: leaving the cluster in order spares the others the detection. Parts that ignore
             // HostOptions.ShutdownTimeout, as Orleans does when its membership store is gone, are not waited for.
-            await app.StopAsync(CancellationToken.None).WaitAsync(StopLimit).ConfigureAwait(false);
+            await app.StopAsync(CancellationToken.None).WaitAsync(failure is null ? StopLimit : FailedStopLimit).ConfigureAwait(false);
         }
         catch (Exception exception) when (failure is not null || _stop.IsCancellationRequested || exception is OperationCanceledException or TimeoutException)
         {
@@ -254,9 +263,39 @@ internal sealed partial class K2Process : IDisposable
         return failure is null ? K2Program.Stopped : Fail(failure);
     }
 
+    /// <summary>Finishes what was begun, for as long as the operator allows; a failure that ends the process ends this, too.</summary>
+    private async Task DrainAsync(WebApplication app, ReadinessGate gate, CancellationToken stopping)
+    {
+        TimeSpan limit = app.Services.GetRequiredService<K2Options>().DrainTimeout;
+        if (limit == TimeSpan.Zero || stopping.IsCancellationRequested)
+            return;
+        gate.Drain();
+        LogDraining(_log, limit.TotalSeconds);
+        using CancellationTokenSource timeIsUp = CancellationTokenSource.CreateLinkedTokenSource(stopping);
+        timeIsUp.CancelAfter(limit);
+        try
+        {
+            await Task.WhenAll(app.Services.GetServices<IDrain>().Select(part => part.DrainAsync(timeIsUp.Token))).WaitAsync(timeIsUp.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (timeIsUp.IsCancellationRequested)
+        {
+            if (!stopping.IsCancellationRequested)
+                LogDrainTimeout(_log, limit.TotalSeconds);
+        }
+        catch (Exception exception)
+        {
+            LogDrainFailed(_log, exception);
+        }
+    }
+
     private async Task StartAsync(WebApplication app, ReadinessGate gate, CancellationToken stopping)
     {
         K2Options options = app.Services.GetRequiredService<K2Options>();
+        string doing = Doing(options);
+        string version = TelemetryExport.Version();
+        LogStarting(_log, Name, version, options.SiloName, doing);
+        if (options.Cluster == ClusterMode.Redis && options.HasClusterIdOfPath)
+            LogClusterIdOfPath(_log, options.ClusterId, options.Model);
         if (options.Insecure)
         {
             string addresses = ListensBeyondLoopback(options);
@@ -290,8 +329,16 @@ internal sealed partial class K2Process : IDisposable
     {
         string grpc = options.Grpc is null ? "" : $" (gRPC http://{addresses[1]})";
         string silo = _role == K2Role.Silo ? $", silo {options.SiloName}" : "";
-        return $"K2Cluster {Name} ready: http://{addresses[0]}{grpc}, model {options.Name}{silo}, {served}";
+        string cluster = options.Cluster == ClusterMode.Embedded ? "" : $", cluster {options.ClusterId}";
+        return $"K2Cluster {Name} ready: http://{addresses[0]}{grpc}, model {options.Name}{silo}, {served}{cluster}";
     }
+
+    private static string Doing(K2Options options) => options.Cluster switch
+    {
+        ClusterMode.Embedded => $"loading {options.Model}",
+        ClusterMode.Redis => $"joining cluster {options.ClusterId} (redis at {options.Redis!.Split(',')[0]})", // options behind the comma may hold a password
+        _ => $"joining cluster {options.ClusterId} (on this machine)",
+    };
 
     private static string ListensBeyondLoopback(K2Options options)
     {
@@ -300,9 +347,9 @@ internal sealed partial class K2Process : IDisposable
             addresses.Add($"HTTP on {options.Http}");
         if (options.Grpc is { IsLoopback: false })
             addresses.Add($"gRPC on {options.Grpc}");
-        if (!IPAddress.IsLoopback(options.Listen.Address))
+        if (options.Certificates is null && !IPAddress.IsLoopback(options.Listen.Address))
             addresses.Add($"cluster traffic on {options.Listen}");
-        return addresses.Count > 0 ? string.Join(", ", addresses) : "none so far, every address is this machine's own";
+        return addresses.Count > 0 ? string.Join(", ", addresses) : "none so far, every address is this machine's own or has TLS";
     }
 
     private async Task LogProgressAsync(ReadinessGate gate, CancellationToken ready)
@@ -349,11 +396,26 @@ internal sealed partial class K2Process : IDisposable
         writer.Flush();
     }
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "K2Cluster {Role} {Version}, {Silo}: {Doing}")]
+    private static partial void LogStarting(ILogger logger, string role, string version, string silo, string doing);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "No --cluster-id: it is {ClusterId}, from the path of the model ({Model}); processes with another path form another cluster")]
+    private static partial void LogClusterIdOfPath(ILogger logger, string clusterId, string model);
+
     [LoggerMessage(Level = LogLevel.Warning, Message = "--insecure: no TLS and no keys, so whoever reaches an address can use it: {Addresses}")]
     private static partial void LogInsecure(ILogger logger, string addresses);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Not ready: {Reason}")]
     private static partial void LogNotReady(ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Draining: nothing new is taken, what was begun is finished within {Seconds} s (--drain-timeout); a second signal ends it at once")]
+    private static partial void LogDraining(ILogger logger, double seconds);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The drain was not over after {Seconds} s (--drain-timeout); what is left ends now")]
+    private static partial void LogDrainTimeout(ILogger logger, double seconds);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The drain failed; what is left ends now")]
+    private static partial void LogDrainFailed(ILogger logger, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Stopping")]
     private static partial void LogStopping(ILogger logger);

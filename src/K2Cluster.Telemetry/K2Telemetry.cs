@@ -11,9 +11,10 @@ public static class K2Telemetry
     public const string EngineMeterName = "K2Cluster.Engine";
     public const string ClusterMeterName = "K2Cluster.Cluster";
     public const string ShardMeterName = "K2Cluster.Shard";
+    public const string FabricMeterName = "K2Cluster.Fabric";
     public const string ActivitySourceName = "K2Cluster";
 
-    public static readonly string[] MeterNames = [GatewayMeterName, EngineMeterName, ClusterMeterName, ShardMeterName];
+    public static readonly string[] MeterNames = [GatewayMeterName, EngineMeterName, ClusterMeterName, ShardMeterName, FabricMeterName];
 
     /// <summary>Activities: "k2.request", "k2.step", "k2.dispatch", "k2.shard.forward".</summary>
     public static readonly ActivitySource Activities = new(ActivitySourceName);
@@ -22,6 +23,7 @@ public static class K2Telemetry
     private static readonly Meter EngineMeter = new(EngineMeterName);
     private static readonly Meter ClusterMeter = new(ClusterMeterName);
     private static readonly Meter ShardMeter = new(ShardMeterName);
+    private static readonly Meter FabricMeter = new(FabricMeterName);
 
     /// <summary>Requests ended; tags: k2.api (chat, completions, grpc.chat, grpc.generate), k2.outcome (stop, length, tool_calls, cancelled, rejected, refused, failed).</summary>
     public static readonly Counter<long> Requests = GatewayMeter.CreateCounter<long>("k2.requests", "{request}", "Requests ended, by API and outcome.");
@@ -49,12 +51,19 @@ public static class K2Telemetry
     /// <summary>Expert calls; tags: k2.shard, k2.outcome (ok, unavailable, busy, not_held, wrong_incarnation, malformed).</summary>
     public static readonly Counter<long> Dispatches = ClusterMeter.CreateCounter<long>("k2.dispatches", "{call}", "Calls to shards, by shard and outcome.");
 
+    /// <summary>Times that a shard gave NaN or infinite numbers for an expert and was not asked for it for a while; tags: k2.shard, k2.layer, k2.expert.</summary>
+    public static readonly Counter<long> ExpertFaults = ClusterMeter.CreateCounter<long>("k2.expert.faults", "{fault}", "Times that a shard gave no finite numbers for an expert, by shard, layer and expert.");
+
     public static readonly Histogram<double> DispatchDuration = ClusterMeter.CreateHistogram<double>("k2.dispatch.duration", "s", "A call to a shard, as the gateway sees it.", advice: Seconds());
 
     public static readonly Histogram<double> ForwardDuration = ShardMeter.CreateHistogram<double>("k2.shard.forward.duration", "s", "One forward call on a device.", advice: Seconds());
 
     /// <summary>The part of a forward call in which the kernels run; tag: k2.device. Of devices that can tell: GPUs.</summary>
     public static readonly Histogram<double> KernelDuration = ShardMeter.CreateHistogram<double>("k2.shard.kernel.duration", "s", "The kernels of one forward call on a GPU, without copies.", advice: Seconds());
+
+    public static readonly Counter<long> FabricFallbacks = FabricMeter.CreateCounter<long>("k2.fabric.fallbacks", "{call}", "Calls to shards that went through Orleans, as the fabric had no connection.");
+
+    private static readonly ConcurrentDictionary<IFabricCounts, bool> Fabrics = new();
 
     private static readonly ConcurrentDictionary<IShardCounts, bool> Shards = new();
 
@@ -77,6 +86,23 @@ public static class K2Telemetry
 
     private static readonly ObservableUpDownCounter<int> ExpertsHeld = ShardMeter.CreateObservableUpDownCounter("k2.experts.held", () => Shards.Keys.Select(shard => shard.ExpertsHeld()), "{expert}", "Experts that a shard holds; tag: k2.shard.");
 
+    // Counted with one addition each, and read when somebody collects.
+    private static readonly ObservableCounter<long> FabricBytes = FabricMeter.CreateObservableCounter("k2.fabric.bytes", () => BothWays(fabric => fabric.BytesSent, fabric => fabric.BytesReceived), "By", "Bytes of frames; tag: k2.direction (sent, received).");
+
+    private static readonly ObservableCounter<long> FabricFrames = FabricMeter.CreateObservableCounter("k2.fabric.frames", () => BothWays(fabric => fabric.FramesSent, fabric => fabric.FramesReceived), "{frame}", "Frames; tag: k2.direction (sent, received).");
+
+    private static readonly ObservableCounter<long> FabricCalls = FabricMeter.CreateObservableCounter("k2.fabric.calls", () => Fabrics.Keys.Sum(fabric => fabric.Calls), "{call}", "Calls sent over the fabric.");
+
+    private static readonly ObservableCounter<long> FabricWaits = FabricMeter.CreateObservableCounter("k2.fabric.waits", () => Fabrics.Keys.Sum(fabric => fabric.Waits), "{call}", "Calls that waited before they were sent, as the connection had as much in flight as it may.");
+
+    private static readonly ObservableCounter<long> FabricReconnects = FabricMeter.CreateObservableCounter("k2.fabric.reconnects", () => Fabrics.Keys.Sum(fabric => fabric.Reconnects), "{connection}", "Connections made again after one was lost.");
+
+    private static readonly ObservableCounter<long> FabricChecksumFailures = FabricMeter.CreateObservableCounter("k2.fabric.checksum_failures", () => Fabrics.Keys.Sum(fabric => fabric.ChecksumFailures), "{frame}", "Frames that were changed on their way; each ended its connection.");
+
+    private static readonly ObservableUpDownCounter<long> FabricInFlight = FabricMeter.CreateObservableUpDownCounter("k2.fabric.in_flight", () => Fabrics.Keys.Sum(fabric => fabric.InFlight), "{call}", "Calls sent over the fabric and not answered.");
+
+    private static readonly ObservableUpDownCounter<long> FabricConnections = FabricMeter.CreateObservableUpDownCounter("k2.fabric.connections", () => Fabrics.Keys.Sum(fabric => fabric.Connections), "{connection}", "Connections past their handshake.");
+
     /// <summary>Exports a shard's counts until the result is disposed.</summary>
     public static IDisposable Observe(IShardCounts shard)
     {
@@ -91,6 +117,16 @@ public static class K2Telemetry
         return new EngineObservation(engine);
     }
 
+    /// <summary>Exports the counts of one side of the fabric until the result is disposed.</summary>
+    public static IDisposable Observe(IFabricCounts fabric)
+    {
+        Fabrics.TryAdd(fabric, true);
+        return new FabricObservation(fabric);
+    }
+
+    private static IEnumerable<Measurement<long>> BothWays(Func<IFabricCounts, long> sent, Func<IFabricCounts, long> received) =>
+        [new(Fabrics.Keys.Sum(sent), new KeyValuePair<string, object?>("k2.direction", "sent")), new(Fabrics.Keys.Sum(received), new KeyValuePair<string, object?>("k2.direction", "received"))];
+
     private static IEnumerable<Measurement<int>> States(string tag, params (string State, int Count)[] states) =>
         states.Select(entry => new Measurement<int>(entry.Count, new KeyValuePair<string, object?>(tag, entry.State)));
 
@@ -102,6 +138,11 @@ public static class K2Telemetry
     private sealed class Observation(IShardCounts shard) : IDisposable
     {
         public void Dispose() => Shards.TryRemove(shard, out _);
+    }
+
+    private sealed class FabricObservation(IFabricCounts fabric) : IDisposable
+    {
+        public void Dispose() => Fabrics.TryRemove(fabric, out _);
     }
 
     private sealed class EngineObservation(IEngineCounts engine) : IDisposable

@@ -13,19 +13,23 @@ public static class ArchitectureRules
         ["K2Cluster.Text"] = [],
         ["K2Cluster.Telemetry"] = [],
         ["K2Cluster.Protocol"] = [],
+        ["K2Cluster.Client"] = ["K2Cluster.Protocol"],
         ["K2Cluster.Contracts"] = [],
+        ["K2Cluster.Administration"] = ["K2Cluster.Contracts", "K2Cluster.Protocol"],
         ["K2Cluster.Fabric"] = [],
+        ["K2Cluster.Planning"] = [],
         ["K2Cluster.Kernels"] = ["K2Cluster.Checkpoint"],
         ["K2Cluster.Cuda"] = ["K2Cluster.Checkpoint", "K2Cluster.Kernels", "K2Cluster.Telemetry"],
         ["K2Cluster.GpuCheck"] = ["K2Cluster.Checkpoint", "K2Cluster.Kernels", "K2Cluster.Cuda"],
         ["K2Cluster.Trunk"] = ["K2Cluster.Checkpoint", "K2Cluster.Kernels", "K2Cluster.Telemetry"],
         ["K2Cluster.Engine"] = ["K2Cluster.Kernels", "K2Cluster.Trunk", "K2Cluster.Telemetry"],
         ["K2Cluster.Cluster"] = ["K2Cluster.Checkpoint", "K2Cluster.Kernels", "K2Cluster.Contracts", "K2Cluster.Fabric", "K2Cluster.Telemetry"],
-        ["K2Cluster.Grains"] = ["K2Cluster.Checkpoint", "K2Cluster.Kernels", "K2Cluster.Contracts", "K2Cluster.Fabric", "K2Cluster.Cluster", "K2Cluster.Telemetry"],
+        ["K2Cluster.Grains"] = ["K2Cluster.Checkpoint", "K2Cluster.Kernels", "K2Cluster.Contracts", "K2Cluster.Planning", "K2Cluster.Fabric", "K2Cluster.Cluster", "K2Cluster.Telemetry"],
         ["K2Cluster.Hosting"] = ["K2Cluster.Cluster", "K2Cluster.Telemetry", "K2Cluster.Checkpoint"],
         ["K2Cluster.Embedding"] = ["K2Cluster.Grains", "K2Cluster.Cuda", "K2Cluster.Hosting"],
-        ["K2Cluster.Cli"] = ["K2Cluster.GpuCheck", "K2Cluster.Checkpoint", "K2Cluster.Text", "K2Cluster.Kernels", "K2Cluster.Trunk", "K2Cluster.Engine", "K2Cluster.Protocol", "K2Cluster.Contracts", "K2Cluster.Telemetry"],
-        ["Gateway"] = ["K2Cluster.Engine", "K2Cluster.Trunk", "K2Cluster.Kernels", "K2Cluster.Checkpoint", "K2Cluster.Text", "K2Cluster.Protocol", "K2Cluster.Cluster", "K2Cluster.Contracts", "K2Cluster.Telemetry", "K2Cluster.Hosting", "K2Cluster.Embedding"],
+        // Hosting and Cluster are for `k2 cluster --direct`: the options by which a silo finds its cluster, and Orleans' client.
+        ["K2Cluster.Cli"] = ["K2Cluster.Administration", "K2Cluster.Hosting", "K2Cluster.Cluster", "K2Cluster.Fabric", "K2Cluster.GpuCheck", "K2Cluster.Checkpoint", "K2Cluster.Planning", "K2Cluster.Text", "K2Cluster.Kernels", "K2Cluster.Trunk", "K2Cluster.Engine", "K2Cluster.Client", "K2Cluster.Protocol", "K2Cluster.Contracts", "K2Cluster.Telemetry"],
+        ["Gateway"] = ["K2Cluster.Administration", "K2Cluster.Engine", "K2Cluster.Trunk", "K2Cluster.Kernels", "K2Cluster.Checkpoint", "K2Cluster.Text", "K2Cluster.Protocol", "K2Cluster.Cluster", "K2Cluster.Contracts", "K2Cluster.Telemetry", "K2Cluster.Hosting", "K2Cluster.Embedding"],
         ["Silo"] = ["K2Cluster.Embedding", "K2Cluster.Hosting", "K2Cluster.Cluster", "K2Cluster.Telemetry"],
     };
 
@@ -33,7 +37,7 @@ public static class ArchitectureRules
     private static readonly string[] Plain =
     [
         "K2Cluster.Checkpoint", "K2Cluster.Text", "K2Cluster.Kernels", "K2Cluster.Cuda", "K2Cluster.GpuCheck", "K2Cluster.Trunk", "K2Cluster.Engine",
-        "K2Cluster.Fabric", "K2Cluster.Telemetry",
+        "K2Cluster.Fabric", "K2Cluster.Planning", "K2Cluster.Telemetry",
     ];
 
     private static readonly string[] NotForPlain =

@@ -167,6 +167,37 @@ public sealed class FamilyTests
         Assert.False(quantization.Quantizes("experts.0"));
     }
 
+    /// <summary>An engine that goes back would try each way to share the name out between the two loops.</summary>
+    [Fact]
+    public void A_pattern_with_countless_ways_to_fail_needs_no_clock()
+    {
+        QuantizationConfig quantization = new("config.json", ["re:(([a-z0-9._])+)+!"], patience: TimeSpan.FromMilliseconds(1));
+
+        Assert.True(quantization.Quantizes("model.layers.7.mlp.shared_experts.up_proj"));
+    }
+
+    [Theory]
+    [InlineData(@"re:(?!.*\.experts\.).*")]
+    [InlineData(@"re:model\.(\w)ayers.*(?<!experts\.\d+)\.(gate|up|down)_proj")]
+    public void Patterns_may_look_around(string pattern)
+    {
+        QuantizationConfig quantization = new("config.json", [pattern]);
+
+        Assert.False(quantization.Quantizes("model.layers.7.mlp.up_proj"));
+        Assert.True(quantization.Quantizes("model.layers.7.mlp.experts.3.up_proj"));
+    }
+
+    [Fact]
+    public void One_that_looks_around_for_ever_is_refused_by_its_text()
+    {
+        QuantizationConfig quantization = new("config.json", ["re:(?=(([a-z0-9._])+)+!)"], patience: TimeSpan.FromMilliseconds(1));
+
+        string message = Assert.Throws<CheckpointException>(() => quantization.Quantizes("model.layers.7.mlp.shared_experts.up_proj")).Message;
+
+        Assert.Contains("config.json: a pattern of quantization_config.ignore took longer than 0.001 s on model.layers.7", message);
+        Assert.Contains("(?=((", message);
+    }
+
     private static CheckpointShape ShapeOf(string family) => family switch
     {
         "K2Thinking" => CheckpointShape.K2Thinking,

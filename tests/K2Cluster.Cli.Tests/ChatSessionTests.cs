@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Grpc.Core;
 using K2Cluster.Protocol.V1;
 
@@ -49,7 +50,7 @@ public sealed class ChatSessionTests
     public async Task A_turn_is_remembered_with_its_reasoning_and_a_failed_one_is_not()
     {
         FakeGateway gateway = new() { Events = Answer };
-        ChatSession session = new(gateway, "", new GenerationOptions { MaxTokens = 9 }, "Be brief.");
+        ChatSession session = new(gateway.Chat, "", new GenerationOptions { MaxTokens = 9 }, "Be brief.");
         AnswerPrinter printer = new(TextWriter.Null, isTerminal: false, ansi: false);
 
         await session.AskAsync("2+2?", printer, default);
@@ -71,12 +72,12 @@ public sealed class ChatSessionTests
     private static async Task<string> PrintAsync(ChatEvent[] events, bool isTerminal, bool ansi)
     {
         using StringWriter output = new();
-        ChatSession session = new(new FakeGateway { Events = events }, "", new GenerationOptions(), system: null);
+        ChatSession session = new(new FakeGateway { Events = events }.Chat, "", new GenerationOptions(), system: null);
         await session.AskAsync("Hi", new AnswerPrinter(output, isTerminal, ansi), default);
         return output.ToString();
     }
 
-    private sealed class FakeGateway : Inference.InferenceClient
+    private sealed class FakeGateway
     {
         public ChatEvent[] Events { get; init; } = [];
 
@@ -84,20 +85,14 @@ public sealed class ChatSessionTests
 
         public ChatRequest? Last { get; private set; }
 
-        public override AsyncServerStreamingCall<ChatEvent> Chat(ChatRequest request, Metadata? headers = null, DateTime? deadline = null, CancellationToken cancellationToken = default)
+        public async IAsyncEnumerable<ChatEvent> Chat(ChatRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
         {
             Last = request;
-            return new AsyncServerStreamingCall<ChatEvent>(new Reader(Events, Failure), Task.FromResult(new Metadata()), () => Status.DefaultSuccess, () => [], () => { });
+            await Task.Yield();
+            foreach (ChatEvent part in Failure is null ? Events : Events[..2])
+                yield return part;
+            if (Failure is not null)
+                throw Failure;
         }
-    }
-
-    private sealed class Reader(ChatEvent[] events, RpcException? failure) : IAsyncStreamReader<ChatEvent>
-    {
-        private int _next = -1;
-
-        public ChatEvent Current => events[_next];
-
-        public Task<bool> MoveNext(CancellationToken cancellationToken) =>
-            failure is not null && _next == 1 ? Task.FromException<bool>(failure) : Task.FromResult(++_next < events.Length);
     }
 }

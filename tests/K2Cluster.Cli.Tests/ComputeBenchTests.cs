@@ -31,6 +31,20 @@ public sealed class ComputeBenchTests
     }
 
     [Fact]
+    public async Task The_fabric_bench_reports_every_way_beside_the_echo_of_its_kind()
+    {
+        using TemporaryDirectory directory = new();
+        string json = Path.Combine(directory.Path, "result.json");
+        (int code, string output, string error) = await ToolRun.RunAsync("bench", "fabric", "--bytes", "3000", "--calls", "20", "--rounds", "2", "--json", json);
+
+        Assert.True(code == 0, error);
+        Assert.Contains("fabric with TLS, a thread waits", output);
+        JsonArray ways = JsonNode.Parse(File.ReadAllText(json))!["ways"]!.AsArray();
+        Assert.Equal([1, 0, 0, 1, 0, 0], ways.Select(way => (double)way!["ratio_to_echo"]! == 1 ? 1 : 0));
+        Assert.All(ways, way => Assert.True((double)way!["microseconds"]!["p50"]! > 0));
+    }
+
+    [Fact]
     public async Task The_kernel_bench_reports_experts_and_matrices_by_rows()
     {
         using TemporaryDirectory directory = new();

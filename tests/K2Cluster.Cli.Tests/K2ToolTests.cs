@@ -61,6 +61,7 @@ public sealed class K2ToolTests
     [InlineData("--request-rate", "bench", "--request-rate", "NaN")]
     [InlineData("--input-len", "bench", "serve", "--input-len", "0")]
     [InlineData("--url", "chat", "--url", "ftp://127.0.0.1", "hello")]
+    [InlineData("--url", "chat", "--url", "http://127.0.0.1:8081,", "hello")]
     [InlineData("--temperature", "chat", "--temperature", "NaN", "hello")]
     [InlineData("--temperature", "chat", "--temperature", "2.5", "hello")]
     [InlineData("--max-tokens", "chat", "--max-tokens", "-1", "hello")]

@@ -14,13 +14,20 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
 
     private readonly HttpClient _embedded = embedded.Http;
 
-    [Theory]
-    [InlineData(1)]
-    [InlineData(3)]
-    public async Task Silos_give_the_tokens_of_the_embedded_gateway(int silos)
+    [Fact]
+    public async Task Silos_give_the_tokens_of_the_embedded_gateway()
     {
+        const int silos = 3;
         await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, silos);
         await AssertSameTokensAsync(cluster);
+
+        // The tokens would be the same by grain calls.
+        string[] metrics = (await cluster.Gateway.Http.GetStringAsync("/metrics")).Split('\n');
+        Assert.True(Metric("k2_fabric_calls_total") > 100 * silos, $"{Metric("k2_fabric_calls_total")} calls over the fabric");
+        Assert.DoesNotContain(metrics, line => line.StartsWith("k2_experts_held", StringComparison.Ordinal)); // the gateway's own: none
+        Assert.True(Metric("k2_fabric_fallbacks_total") < Metric("k2_fabric_calls_total") / 10);
+
+        double Metric(string name) => metrics.Where(line => line.StartsWith(name, StringComparison.Ordinal)).Sum(line => double.Parse(line.Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture));
     }
 
     [NumaFact]
@@ -34,7 +41,7 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
         await AssertSameTokensAsync(cluster);
     }
 
-    [NumaFact]
+    [NumaFact(isLong: true)]
     public async Task An_embedded_gateway_of_two_NUMA_nodes_gives_the_tokens_of_one()
     {
         using NumaHost host = NumaHost.OfThisMachine();
@@ -43,17 +50,7 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
         await AssertSameTokensAsync(gateway);
     }
 
-    [NumaFact]
-    public async Task A_list_of_NUMA_nodes_that_is_none_is_logged_and_all_is_one_device()
-    {
-        using NumaHost host = NumaHost.OfThisMachine();
-        File.WriteAllText(Path.Combine(host.Path, "node0", "cpulist"), "all of them");
-        await using GatewayProcess gateway = await GatewayProcess.StartReadyAsync(Programs.Nano, ["--numa", host.Path]);
-        Assert.Contains("on 1 shard", gateway.Process.Output);
-        Assert.Contains("cpulist", gateway.Process.Output + gateway.Process.Errors);
-    }
-
-    [Fact]
+    [LongFact]
     public async Task A_silo_with_int8_activations_is_of_its_own_kind_and_gives_the_tokens_of_such_a_gateway()
     {
         string[] int8 = ["--cpu-activations", "int8"];
@@ -65,14 +62,56 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
     }
 
     [ServerFact("redis-server")]
-    public async Task Redis_gives_the_tokens_of_the_embedded_gateway()
+    public async Task Redis_and_TLS_give_the_tokens_of_the_embedded_gateway_also_after_Redis_lost_the_members()
     {
+        using TestAuthority authority = new();
+        (string certificate, string key) = authority.Sign();
+        string[] tls = ["--tls-cert", certificate, "--tls-key", key, "--tls-ca", authority.File];
         (ChildProcess redis, int port) = await DebianServer.StartRedisAsync();
         await using ChildProcess server = redis;
-        await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 2, ["--cluster", "redis", "--redis", $"127.0.0.1:{port}"]);
+        await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 2, ["--cluster", "redis", "--redis", $"127.0.0.1:{port}", .. tls]);
         await AssertSameTokensAsync(cluster);
         await cluster.Silos["silo-0"].KillAsync();
+        await LocalCluster.WaitUntilReadyAsync(cluster.LaunchSilo("silo-0")); // one that only starts would join what follows
+        await AssertSameTokensAsync(cluster);
+
+        await redis.KillAsync();
+        (ChildProcess emptyRedis, _) = await DebianServer.StartRedisAsync(port);
+        await using ChildProcess emptyServer = emptyRedis;
+        foreach (ChildProcess member in cluster.Silos.Values.Append(cluster.Gateway.Process))
+        {
+            Assert.Equal(1, await member.WaitForExitAsync(Limit));
+            Assert.Contains("failed: The table of the cluster's members is gone", member.Errors);
+        }
+
         cluster.LaunchSilo("silo-0");
+        cluster.LaunchSilo("silo-1");
+        await cluster.RestartGatewayAsync();
+        await AssertSameTokensAsync(cluster);
+    }
+
+    [ServerFact("redis-server")]
+    public async Task Who_has_another_checkpoint_or_the_name_of_a_member_does_not_join_and_says_why()
+    {
+        using TemporaryDirectory other = TemporaryDirectory.CopyOf(Programs.Nano);
+        string weights = Path.Combine(other.Path, "model-00002-of-00002.safetensors");
+        byte[] content = await File.ReadAllBytesAsync(weights);
+        content[^1] ^= 0xFF;
+        await File.WriteAllBytesAsync(weights, content);
+        (ChildProcess redis, int port) = await DebianServer.StartRedisAsync();
+        await using ChildProcess server = redis;
+        await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 1, ["--cluster", "redis", "--redis", $"127.0.0.1:{port}"]);
+
+        ChildProcess first = cluster.Silos["silo-0"];
+        await using ChildProcess namesake = cluster.LaunchSilo("silo-0");
+        cluster.Silos["silo-0"] = first;
+        ChildProcess silo = cluster.LaunchSilo("silo-1", "--model", other.Path);
+        ChildProcess gateway = cluster.LaunchGateway(model: other.Path).Process;
+        foreach (ChildProcess process in new[] { namesake, silo, gateway })
+            Assert.Equal(1, await process.WaitForExitAsync(Limit));
+        Assert.Contains("failed: A silo named silo-0 runs already (127.0.0.1:", namesake.Errors);
+        foreach (ChildProcess refused in new[] { silo, gateway })
+            Assert.Matches($"failed: This process cannot join the cluster: its checkpoint \\(--model {other.Path}\\) differs from that of [^ ]+: {Path.GetFileName(weights)} has other content. Copy the checkpoint again", refused.Errors);
         await AssertSameTokensAsync(cluster);
     }
 
@@ -91,33 +130,6 @@ public sealed class ClusterTests(EmbeddedGateway embedded) : IClassFixture<Embed
         await cluster.Silos["late"].KillAsync();
         await Eventually.TrueAsync(Limit, () => cluster.Gateway.AnswersAsync("/readyz", 503));
         cluster.LaunchSilo("later");
-        await AssertSameTokensAsync(cluster);
-    }
-
-    [Fact]
-    public async Task A_killed_silo_comes_back_and_serves_without_touching_the_gateway()
-    {
-        await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 2);
-        JsonObject longRequest = new() { ["prompt"] = "Hello", ["max_tokens"] = 300, ["ignore_eos"] = true, ["temperature"] = 0, ["return_token_ids"] = true };
-        int[] expected = (await _embedded.PostAsync("/v1/completions", longRequest)).TokenIds();
-        Task<JsonElement> inFlight = cluster.Gateway.Http.PostAsync("/v1/completions", longRequest);
-        await cluster.Silos["silo-1"].KillAsync();
-        Assert.Equal(expected, (await inFlight).TokenIds());
-        await AssertSameTokensAsync(cluster);
-
-        ChildProcess again = cluster.LaunchSilo("silo-1");
-        await LocalCluster.WaitUntilReadyAsync(again);
-        await AssertSameTokensAsync(cluster);
-        await cluster.Silos["silo-0"].KillAsync();
-        await AssertSameTokensAsync(cluster);
-    }
-
-    [Fact]
-    public async Task The_gateway_may_be_killed_first_and_start_again()
-    {
-        await using LocalCluster cluster = await LocalCluster.StartAsync(Programs.Nano, 2);
-        await cluster.Gateway.Process.KillAsync();
-        await cluster.RestartGatewayAsync();
         await AssertSameTokensAsync(cluster);
     }
 

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using K2Cluster.EndToEnd.Tests.Processes;
+using K2Cluster.Protocol.V1;
 using K2Cluster.Tests;
 
 namespace K2Cluster.EndToEnd.Tests;
@@ -10,17 +11,28 @@ public sealed class GpuTests
 {
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
+    /// <summary>Model, memory, experts and the most that a GPU holds; the smaller model with K2_LONG only.</summary>
+    public static TheoryData<string, string, int, int> Models
+    {
+        get
+        {
+            TheoryData<string, string, int, int> models = new() { { "k2-nano", "530KiB", 64, 29 } };
+            if (Long.IsAskedFor)
+                models.Add("tiny-k2", "400KiB", 48, 22);
+            return models;
+        }
+    }
+
     /// <summary>
     /// Requests come one after another, all the while, and get the right tokens: from two GPUs and the CPU of a silo; while a silo with one more GPU
-    /// joins, and what the CPU had moves there; while it leaves, and all moves back; and when a GPU fails, and its experts go to the devices left.
+    /// joins, and what the CPU had moves there when an operator rebalances; while it leaves, and all moves back; and when a GPU fails, and its experts go to the devices left.
     /// </summary>
     /// <param name="model">tiny-k2 or k2-nano.</param>
     /// <param name="memory">Of each device: an expert takes 18 KiB of a GPU and 13.5 of the CPU. Not all experts fit the GPUs, and one GPU and the CPU can hold all.</param>
     /// <param name="experts">Of all layers.</param>
     /// <param name="most">That a GPU holds.</param>
     [Theory]
-    [InlineData("tiny-k2", "400KiB", 48, 22)]
-    [InlineData("k2-nano", "530KiB", 64, 29)]
+    [MemberData(nameof(Models))]
     public async Task Tokens_are_right_on_GPUs_and_CPU_while_experts_move_and_when_a_GPU_fails(string model, string memory, int experts, int most)
     {
         using TemporaryDirectory folder = new();
@@ -36,18 +48,21 @@ public sealed class GpuTests
 
             ChildProcess second = cluster.LaunchSilo("silo-1", "--device", "cuda:0", "--memory", memory);
             await LocalCluster.WaitUntilReadyAsync(second);
-            await Eventually.TrueAsync(Limit, async () => Held(await MetricsAsync(silo)) is [0, > 0, > 0] held && held[1] < most && held[2] < most);
+            Assert.NotEqual(0, Held(await MetricsAsync(silo))[0]);
+            // What the CPU holds goes to another kind of device only when somebody asks for it: its bits are others there.
+            await new Admin.AdminClient(cluster.Gateway.Grpc).ChangeAsync(new ChangeRequest { Changes = { new PlacementChange { Rebalance = new Rebalance() } } });
+            await Eventually.TrueAsync(Limit, async () => Held(await MetricsAsync(silo)) is [0, > 0, > 0]); // and second replicas where there is room
             await traffic.RoundAsync();
 
             Assert.Equal(0, await second.StopAsync());
-            await Eventually.TrueAsync(Limit, async () => Held(await MetricsAsync(silo)).Sum() == experts);
+            await Eventually.TrueAsync(Limit, async () => Held(await MetricsAsync(silo)) is [> 0, > 0, > 0] held && held.Sum() >= experts);
             await traffic.RoundAsync();
 
             File.WriteAllText(broken, "");
             string line = await silo.WaitForLineAsync(text => text.Contains("is lost", StringComparison.Ordinal), Limit);
             Assert.Contains("cuda:1 Fake GPU is lost", line);
             Assert.Contains("reset or replace the card", line);
-            await Eventually.TrueAsync(Limit, async () => Held(await MetricsAsync(silo)) is [_, _, 0] held && held.Sum() == experts);
+            await Eventually.TrueAsync(Limit, async () => Held(await MetricsAsync(silo)) is [_, _, 0] held && held.Sum() >= experts);
             await traffic.RoundAsync();
         }
 

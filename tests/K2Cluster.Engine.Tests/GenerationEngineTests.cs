@@ -49,8 +49,8 @@ public sealed class GenerationEngineTests
         await using GenerationEngine engine = new(new FakeTrunk());
         GenerationRequest request = Requests.Make(1, 5, 20, new SamplingParameters(Seed: 9));
         List<GeneratedToken> whole = await engine.Collect(request);
-        int[] soFar = [.. request.Prompt.ToArray(), .. whole.Take(8).Select(token => token.Id)];
-        Assert.Equal(whole[8..], await engine.Collect(request with { Prompt = soFar, MaxTokens = 12 }));
+        int[] soFar = [.. whole.Take(8).Select(token => token.Id)];
+        Assert.Equal(whole[8..], await engine.Collect(request with { Generated = soFar }));
     }
 
     [Fact]
@@ -72,6 +72,9 @@ public sealed class GenerationEngineTests
         { "2 pages of 64", Requests.Make(1, 5000, 1) },
         { "token 97", Requests.Make(1, 5, 1) with { Prompt = new[] { 1, 97 } } },
         { "token -1", Requests.Make(1, 5, 1) with { Prompt = new[] { -1 } } },
+        { "it generated has token 97", Requests.Make(1, 5, 3) with { Generated = new[] { 1, 97 } } },
+        { "2 tokens are generated already, and it may have 2", Requests.Make(1, 5, 2) with { Generated = new[] { 1, 2 } } },
+        { "3 tokens are generated already, and it may have 2", Requests.Make(1, 126, 9) with { Generated = new[] { 1, 2, 3 } } },
         { "MaxTokens is 0", Requests.Make(1, 5, 0) },
         { "Priority is 11", Requests.Make(1, 5, 1) with { Priority = 11 } },
         { "Priority is -2147483648", Requests.Make(1, 5, 1) with { Priority = int.MinValue } },

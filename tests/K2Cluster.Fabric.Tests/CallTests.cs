@@ -1,4 +1,4 @@
-using System.Text;
+using K2Cluster.Fabric.Connections;
 
 namespace K2Cluster.Fabric.Tests;
 
@@ -71,23 +71,11 @@ public sealed class CallTests
         Assert.Equal(0, pair.Counts.InFlight);
     }
 
-    [Fact]
-    public async Task A_call_beyond_the_slots_is_told_so_at_once_and_a_cancelled_one_keeps_its_slot_until_it_is_answered()
-    {
-        using Pair pair = await new Pair(options => options with { Slots = 2 }).ReadyAsync();
-        using CancellationTokenSource cancellation = new();
-        ValueTask<byte[]> first = pair.Send("h"u8.ToArray(), [], cancellation: cancellation.Token);
-        ValueTask<byte[]> second = pair.Send("h"u8.ToArray(), []);
-        Assert.Null(pair.TrySend([], [1]));
-        await Eventually.TrueAsync(() => pair.Service.Held.Count == 2, "both requests");
-        await cancellation.CancelAsync();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await first);
-        Assert.Null(pair.TrySend([], [1]));
-        foreach (FabricRequest held in pair.Service.Held)
-            held.Reply("done"u8, default);
-        Assert.Equal("done", Encoding.UTF8.GetString(await second));
-        Assert.Equal([1], await pair.Send([], [1]));
-    }
+    [Theory]
+    [InlineData(0x00000000_00000005, 0x00000001_00000005)]
+    [InlineData(0xFFFFFFFE_00000005, 0xFFFFFFFF_00000005)]
+    [InlineData(0xFFFFFFFF_00000005, 0x00000001_00000005)]
+    public void After_its_last_use_a_slot_begins_again_with_the_first(ulong id, ulong next) => Assert.Equal(next, CallSlots.NextId(id));
 
     [Fact]
     public async Task A_request_is_answered_once_only()

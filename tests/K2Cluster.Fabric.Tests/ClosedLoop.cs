@@ -43,7 +43,7 @@ internal sealed class ClosedLoop : FabricCall<int>, IDisposable
 
     private void Send()
     {
-        if (!_peer.TrySend(FabricLane.Decode, this, "call"u8, PooledBytes.Rent(_length), _cancellation.Token, out _reply))
+        if (_peer.TrySend(FabricLane.Decode, this, "call"u8, PooledBytes.Rent(_length), _length, _cancellation.Token, out _reply) != SendOutcome.Taken)
             throw new InvalidOperationException("The call was not sent.");
         _reply.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(_next);
     }

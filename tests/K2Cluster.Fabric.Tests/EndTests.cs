@@ -1,5 +1,7 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
+using K2Cluster.Fabric.Connections;
 using K2Cluster.Fabric.Frames;
 
 namespace K2Cluster.Fabric.Tests;
@@ -23,7 +25,7 @@ public sealed class EndTests
         using (RawPeer server = await AcceptAsync(listening, peer))
         {
             await Eventually.TrueAsync(() => peer.IsReady(FabricLane.Decode), "a connection");
-            Assert.True(peer.TrySend(FabricLane.Decode, new BytesCall(), [], default, default, out ValueTask<byte[]> call));
+            Assert.Equal(SendOutcome.Taken, peer.TrySend(FabricLane.Decode, new BytesCall(), [], default, 0, default, out ValueTask<byte[]> call));
             listening.Dispose();
             server.Dispose();
             FabricException failure = await Assert.ThrowsAsync<FabricException>(async () => await call);
@@ -33,6 +35,43 @@ public sealed class EndTests
         Assert.Contains("refuses a new one", await gone.Task.WaitAsync(TimeSpan.FromSeconds(20)));
         Assert.False(peer.IsReady(FabricLane.Decode));
         Assert.Equal(1, times);
+    }
+
+    [Fact]
+    public async Task A_refusal_that_follows_on_another_failure_says_nothing_of_a_dead_peer()
+    {
+        using Socket listening = Listen();
+        FailingEndPoint endPoint = new((IPEndPoint)listening.LocalEndPoint!);
+        ConcurrentQueue<string> log = [];
+        int gone = 0;
+        using FabricPeer peer = new("server", endPoint, Pair.Options(TimeProvider.System), log.Enqueue);
+        peer.Gone += _ => Interlocked.Increment(ref gone);
+        using (RawPeer server = await AcceptAsync(listening, peer))
+        {
+            await Eventually.TrueAsync(() => peer.IsReady(FabricLane.Decode), "a connection");
+            endPoint.Failures.Enqueue(new SocketException((int)SocketError.HostUnreachable));
+            listening.Dispose();
+        }
+
+        await Eventually.TrueAsync(() => log.Any(line => line.Contains("ConnectionRefused")), "a refusal");
+        int asked = endPoint.Asked;
+        await Eventually.TrueAsync(() => endPoint.Asked > asked + 10, "attempts after it");
+        Assert.Contains(log, line => line.Contains("HostUnreachable"));
+        Assert.Equal(0, Volatile.Read(ref gone));
+    }
+
+    [Theory]
+    [InlineData(SocketError.ConnectionReset, true)]
+    [InlineData(SocketError.Shutdown, true)] // a broken pipe
+    [InlineData(SocketError.TimedOut, false)]
+    [InlineData(SocketError.HostUnreachable, false)]
+    [InlineData(SocketError.NetworkUnreachable, false)]
+    [InlineData(SocketError.NetworkDown, false)]
+    [InlineData(SocketError.ConnectionAborted, false)]
+    public void Only_what_comes_from_the_peer_counts_as_a_loss(SocketError error, bool isLoss)
+    {
+        Assert.Equal(isLoss, FabricConnection.IsLoss(new SocketException((int)error)));
+        Assert.Equal(isLoss, FabricConnection.IsLoss(new IOException("from TLS", new SocketException((int)error))));
     }
 
     [Fact]
@@ -108,13 +147,11 @@ public sealed class EndTests
         using Socket listening = Listen();
         Microsoft.Extensions.Time.Testing.FakeTimeProvider time = new();
         using FabricPeer peer = new("server", (IPEndPoint)listening.LocalEndPoint!, Pair.Options(time));
-        List<bool> changes = [];
-        peer.SilenceChanged += changes.Add;
         int gone = 0;
         peer.Gone += _ => Interlocked.Increment(ref gone);
         using RawPeer server = await AcceptAsync(listening, peer);
         await Eventually.TrueAsync(() => peer.IsReady(FabricLane.Decode), "a connection");
-        Assert.True(peer.TrySend(FabricLane.Decode, new BytesCall(), [], default, default, out ValueTask<byte[]> call));
+        Assert.Equal(SendOutcome.Taken, peer.TrySend(FabricLane.Decode, new BytesCall(), [], default, 0, default, out ValueTask<byte[]> call));
         for (int beat = 0; beat < 3; beat++)
             time.Advance(TimeSpan.FromSeconds(1));
         Assert.True(peer.IsSilent);
@@ -124,15 +161,77 @@ public sealed class EndTests
         Assert.Equal(FrameType.Ping, server.ReadType());
         server.Write(RawPeer.Frame(FrameType.Pong, 0));
         await Eventually.TrueAsync(() => !peer.IsSilent, "the pong");
-        time.Advance(TimeSpan.FromSeconds(1));
-        Assert.Equal([true, false], changes);
 
         Task<byte[]> waiting = call.AsTask();
-        for (int beat = 0; beat < 31; beat++)
+        for (int beat = 0; beat < 7; beat++)
             time.Advance(TimeSpan.FromSeconds(1));
         FabricException failure = await Assert.ThrowsAsync<FabricException>(() => waiting);
-        Assert.Contains("silent for 30 heartbeats", failure.Message);
+        Assert.Contains("silent for 6 heartbeats", failure.Message);
+        Assert.True(peer.IsSilent); // until another connection says otherwise
         Assert.Equal(0, Volatile.Read(ref gone));
+    }
+
+    [Fact]
+    public async Task A_peer_that_hangs_after_it_was_left_is_silent_and_what_is_in_flight_ends()
+    {
+        using Socket listening = Listen();
+        CountedTime time = new();
+        using FabricPeer peer = new("server", (IPEndPoint)listening.LocalEndPoint!, Pair.Options(time));
+        using RawPeer server = await AcceptAsync(listening, peer);
+        await Eventually.TrueAsync(() => peer.IsReady(FabricLane.Decode), "a connection");
+        Assert.Equal(SendOutcome.Taken, peer.TrySend(FabricLane.Decode, new BytesCall(), [], default, 0, default, out ValueTask<byte[]> call));
+        peer.Dispose();
+        Assert.Equal(1, time.Timers);
+        for (int beat = 0; beat < 3; beat++)
+            time.Advance(TimeSpan.FromSeconds(1));
+        Assert.True(peer.IsSilent);
+        Assert.False(call.IsCompleted);
+
+        for (int beat = 3; beat < 31; beat++)
+            time.Advance(TimeSpan.FromSeconds(1));
+        await Assert.ThrowsAsync<FabricException>(() => call.AsTask().WaitAsync(TimeSpan.FromSeconds(20)));
+        await Eventually.TrueAsync(() => time.Timers == 0, "the end of the heartbeat");
+    }
+
+    [Fact]
+    public async Task A_peer_that_does_not_greet_is_closed_though_it_was_left()
+    {
+        using Socket listening = Listen();
+        CountedTime time = new();
+        FabricPeer peer = new("server", (IPEndPoint)listening.LocalEndPoint!, Pair.Options(time));
+        _ = peer.IsReady(FabricLane.Decode);
+        using RawPeer mute = new(await listening.AcceptAsync());
+        Assert.Equal(FrameType.Hello, mute.ReadType());
+        peer.Dispose();
+        Assert.Equal(1, time.Timers);
+        for (int beat = 0; beat < 6; beat++)
+            time.Advance(TimeSpan.FromSeconds(1));
+        await Eventually.TrueAsync(() => time.Timers == 0, "the end of the lane");
+    }
+
+    [Fact]
+    public void A_peer_that_was_never_used_leaves_at_once()
+    {
+        CountedTime time = new();
+        FabricPeer peer = new("server", new IPEndPoint(IPAddress.Loopback, 1), Pair.Options(time));
+        Assert.Equal(1, time.Timers);
+        peer.Dispose();
+        peer.Dispose();
+        Assert.Equal(0, time.Timers);
+    }
+
+    [Fact]
+    public async Task A_process_without_descriptors_or_memory_for_a_connection_makes_it_when_there_are_some_again()
+    {
+        using Socket listening = Listen();
+        FailingEndPoint endPoint = new((IPEndPoint)listening.LocalEndPoint!);
+        endPoint.Failures.Enqueue(new SocketException((int)SocketError.TooManyOpenSockets));
+        endPoint.Failures.Enqueue(new InvalidOperationException("no thread"));
+        ConcurrentQueue<string> log = [];
+        using FabricPeer peer = new("server", endPoint, Pair.Options(TimeProvider.System), log.Enqueue);
+        using RawPeer server = await AcceptAsync(listening, peer);
+        await Eventually.TrueAsync(() => peer.IsReady(FabricLane.Decode), "a connection");
+        Assert.Collection(log, line => Assert.Contains("TooManyOpenSockets", line), line => Assert.Contains("no thread", line));
     }
 
     private static Socket Listen()

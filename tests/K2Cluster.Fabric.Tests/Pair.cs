@@ -37,6 +37,7 @@ internal sealed class Pair : IDisposable
         Name = "client",
         Time = time,
         PayloadBytes = 1 << 20,
+        InFlightBytes = 4 << 20,
         FirstRedial = TimeSpan.FromMilliseconds(5),
         LongestRedial = TimeSpan.FromMilliseconds(20),
     };
@@ -54,7 +55,7 @@ internal sealed class Pair : IDisposable
     {
         PooledBytes bytes = PooledBytes.Rent(payload.Length);
         payload.CopyTo(bytes.Span);
-        if (Peer.TrySend(lane, new BytesCall(), head, bytes, cancellation, out ValueTask<byte[]> reply))
+        if (Peer.TrySend(lane, new BytesCall(), head, bytes, payload.Length, cancellation, out ValueTask<byte[]> reply) == SendOutcome.Taken)
             return reply;
         bytes.Return();
         return null;

@@ -35,6 +35,8 @@ internal sealed class GatewayHost : IAsyncDisposable
 
     public GrpcChannel Channel { get; }
 
+    public ModelGate Gate => _app.Services.GetRequiredService<ModelGate>();
+
     /// <summary>Why the gateway is not ready; null when it is.</summary>
     public string? NotReady { get; set; }
 

@@ -54,7 +54,15 @@ public sealed class GrpcTests
         { "{}", StatusCode.InvalidArgument, "prompt" },
         { """{"text":""}""", StatusCode.InvalidArgument, "text" },
         { """{"text":"a","model":"other"}""", StatusCode.NotFound, "model" },
-        { """{"text":"a","generated":{"ids":[1]}}""", StatusCode.Unimplemented, "generated" },
+        { """{"text":"a","generated":{"ids":[1]}}""", StatusCode.InvalidArgument, "seed" },
+        { """{"text":"a","generated":{"ids":[1,2048]},"options":{"seed":1}}""", StatusCode.InvalidArgument, "generated[1]" },
+        { """{"text":"a","generated":{"ids":[1,4294967295]},"options":{"seed":1}}""", StatusCode.InvalidArgument, "generated[1]" },
+        { """{"text":"a","generated":{"ids":[1,2]},"options":{"seed":1,"maxTokens":1}}""", StatusCode.InvalidArgument, "generated" },
+        { """{"text":"a","generated":{"ids":[1,2]},"options":{"seed":1,"maxTokens":2}}""", StatusCode.InvalidArgument, "generated" },
+        { """{"text":"a","generated":{"ids":[1,2,3]},"options":{"seed":1,"stopTokenIds":[2]}}""", StatusCode.InvalidArgument, "generated" },
+        { """{"text":"a","generated":{"ids":[]},"choice":1,"options":{"seed":1}}""", StatusCode.InvalidArgument, "choice" },
+        { """{"text":"a","generated":{"ids":[]},"choice":4294967295,"options":{"seed":1,"n":2}}""", StatusCode.InvalidArgument, "choice" },
+        { """{"text":"a","choice":1,"options":{"n":2}}""", StatusCode.InvalidArgument, "choice" },
         { """{"tokenIds":{"ids":[1,2048]}}""", StatusCode.InvalidArgument, "token_ids[1]" },
         { """{"tokenIds":{"ids":[4294967295]}}""", StatusCode.InvalidArgument, "token_ids[0]" },
         { """{"tokenIds":{}}""", StatusCode.InvalidArgument, "token_ids" },
@@ -140,7 +148,7 @@ public sealed class GrpcTests
 
         host.NotReady = "no experts";
         RpcException notReady = await Assert.ThrowsAsync<RpcException>(() => ReadAsync(new Inference.InferenceClient(host.Channel).Chat(Hi()).ResponseStream));
-        Assert.Equal(StatusCode.Unavailable, notReady.StatusCode);
+        Assert.Equal((StatusCode.Unavailable, "This gateway cannot serve now: no experts."), (notReady.StatusCode, notReady.Status.Detail));
     }
 
     [Fact]

@@ -16,7 +16,7 @@ internal sealed class MadeUpEngine : IEngine
 
     public int VocabularySize { get; init; } = 2048;
 
-    /// <summary>The tokens of a request; by default of its seed alone. Cut to MaxTokens and at stop tokens.</summary>
+    /// <summary>The tokens of a request; by default drawn by its seed, without stop tokens. Cut to MaxTokens and at stop tokens.</summary>
     public Func<GenerationRequest, IEnumerable<int>>? Script { get; set; }
 
     /// <summary>Thrown when a request is submitted.</summary>
@@ -27,8 +27,10 @@ internal sealed class MadeUpEngine : IEngine
 
     public int FailureAt { get; set; } = int.MaxValue;
 
-    /// <summary>After this many tokens the engine waits until it is cancelled.</summary>
+    /// <summary>After this many tokens the engine waits until it is cancelled, or for <see cref="Release"/>.</summary>
     public int HangAfter { get; set; } = int.MaxValue;
+
+    public TaskCompletionSource Release { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Of each prompt.</summary>
     public int CachedTokens { get; init; }
@@ -58,12 +60,19 @@ internal sealed class MadeUpEngine : IEngine
         {
             int count = 0;
             int most = Math.Min(request.MaxTokens, MaxContext - request.Prompt.Length);
-            foreach (int token in Script?.Invoke(request) ?? Drawn(request.Sampling.Seed))
+            foreach (int token in Script?.Invoke(request) ?? Drawn(request))
             {
+                // Given out before, on another gateway.
+                if (count < request.Generated.Length)
+                {
+                    Assert.Equal(request.Generated.Span[count++], token);
+                    continue;
+                }
+
                 if (count == HangAfter)
                 {
                     _hangs.TrySetResult();
-                    await Task.Delay(Timeout.Infinite, cancellationToken);
+                    await Release.Task.WaitAsync(cancellationToken);
                 }
 
                 if (count == FailureAt)
@@ -88,10 +97,14 @@ internal sealed class MadeUpEngine : IEngine
     private static TokenLogprobs? Logprobs(GenerationRequest request, int token) => request.Sampling.TopLogprobs is not { } count ? null
         : new TokenLogprobs(-token / 1000f, [.. Enumerable.Range(0, count).Select(rank => new TokenLogprob(rank == 0 && token % 2 == 0 ? token : 100 + rank, -(rank + 1) / 10f))]);
 
-    private IEnumerable<int> Drawn(ulong seed)
+    private IEnumerable<int> Drawn(GenerationRequest request)
     {
-        Random random = new((int)seed);
+        Random random = new((int)request.Sampling.Seed);
         while (true)
-            yield return random.Next(VocabularySize);
+        {
+            int token = random.Next(VocabularySize);
+            if (!request.StopTokens.Contains(token)) // a request without a seed must not end by chance
+                yield return token;
+        }
     }
 }

@@ -26,6 +26,7 @@ public sealed class K2OptionsTests
         Assert.Equal("/sys/devices/system/node", options.NumaDirectory);
         Assert.Equal(Environment.ProcessorCount, options.Threads);
         Assert.False(options.Insecure);
+        Assert.Equal(TimeSpan.FromMinutes(1), options.DrainTimeout);
         Assert.True(options.Memory > 0 && options.KvMemory > 0);
         Assert.Equal((true, 0, 256, 1024, 512, 256), (options.PrefixCache, options.Speculate, options.MaxRunning, options.MaxWaiting, options.StepTokens, options.ChunkTokens));
     }
@@ -46,7 +47,7 @@ public sealed class K2OptionsTests
         K2Options options = Read(K2Role.Gateway,
             "--model", Repository.Fixture("tiny-k2"), "--name", "moonshotai/Kimi-K2:test", "--cluster", "redis", "--redis", "cache:6379,password=secret",
             "--cluster-id", "blue", "--silo-name", "g1", "--device", "cpu", "--cpu-activations", "int8", "--numa", "off", "--memory", "20GiB", "--kv-memory", "1.5GB", "--threads", "3",
-            "--prefix-cache", "off", "--speculate", "8", "--max-running", "64", "--max-waiting", "10", "--step-tokens", "1024", "--chunk-tokens", "128",
+            "--prefix-cache", "off", "--speculate", "8", "--max-running", "64", "--max-waiting", "10", "--step-tokens", "1024", "--chunk-tokens", "128", "--drain-timeout", "90",
             "--http", "http://0.0.0.0:9000/", "--grpc", "http://[::]:0", "--listen", "10.0.0.5:11111", "--advertise", "192.168.7.9", "--insecure");
 
         Assert.Equal(Repository.Fixture("tiny-k2"), options.Model);
@@ -56,6 +57,7 @@ public sealed class K2OptionsTests
         Assert.Equal(("blue", "g1", DeviceChoice.Cpu, 3), (options.ClusterId, options.SiloName, options.Device, options.Threads));
         Assert.Equal(CpuActivations.Bits8, options.CpuActivations);
         Assert.Null(options.NumaDirectory);
+        Assert.Equal(TimeSpan.FromSeconds(90), options.DrainTimeout);
         Assert.Equal((20L << 30, 20L << 30), (options.Memory, options.GpuMemory));
         Assert.Equal(1_500_000_000, options.KvMemory);
         Assert.Equal((false, 8, 64, 10, 1024, 128), (options.PrefixCache, options.Speculate, options.MaxRunning, options.MaxWaiting, options.StepTokens, options.ChunkTokens));
@@ -64,6 +66,36 @@ public sealed class K2OptionsTests
         Assert.Equal("10.0.0.5:11111", options.Listen.ToString());
         Assert.Equal("192.168.7.9:0", options.Advertise.ToString());
         Assert.True(options.Insecure);
+    }
+
+    [Fact]
+    public void Certificates_allow_cluster_traffic_beyond_this_machine_and_nothing_else()
+    {
+        using TestAuthority authority = new();
+        (string certificate, string key) = authority.Sign();
+        string[] tls = ["--tls-cert", certificate, "--tls-key", key, "--tls-ca", authority.File];
+
+        K2Options options = Read(K2Role.Silo, ["--listen", "10.0.0.5:11111", .. tls]);
+
+        Assert.NotNull(options.Certificates);
+        Assert.False(options.Insecure);
+        Assert.Contains("--tls-cert", Assert.Throws<K2OptionsException>(() => Read(K2Role.Silo, "--listen", "10.0.0.5:11111")).Message);
+        Assert.Contains("--insecure", Assert.Throws<K2OptionsException>(() => Read(K2Role.Silo, ["--http", "http://10.0.0.5:8080", .. tls])).Message);
+        Assert.Contains("--insecure", Assert.Throws<K2OptionsException>(() => Read(K2Role.Gateway, ["--grpc", "http://10.0.0.5:8081", .. tls])).Message);
+    }
+
+    [Fact]
+    public void Certificates_come_as_three_files_that_go_together_or_not_at_all()
+    {
+        using TestAuthority authority = new();
+        (string certificate, string key) = authority.Sign();
+        (_, string otherKey) = authority.Sign();
+
+        Assert.Null(Read(K2Role.Silo).Certificates);
+        Assert.Contains("add --tls-key and --tls-ca.", Assert.Throws<K2OptionsException>(() => Read(K2Role.Silo, "--tls-cert", certificate)).Message);
+        Assert.Contains("add --tls-cert.", Assert.Throws<K2OptionsException>(() => Read(K2Role.Silo, "--tls-key", key, "--tls-ca", authority.File)).Message);
+        Assert.Contains(otherKey, Assert.Throws<K2OptionsException>(() => Read(K2Role.Silo, "--tls-cert", certificate, "--tls-key", otherKey, "--tls-ca", authority.File)).Message);
+        Assert.Contains("cannot be read", Assert.Throws<K2OptionsException>(() => Read(K2Role.Silo, "--tls-cert", "", "--tls-key", key, "--tls-ca", authority.File)).Message);
     }
 
     [Theory]

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using System.Net;
 using System.Net.Sockets;
@@ -52,6 +53,91 @@ public sealed class K2ProcessTests : IDisposable
         Assert.Equal(K2Program.Stopped, await run);
         Assert.Equal("", _error.ToString());
         Assert.Equal(line + Environment.NewLine, _output.ToString());
+    }
+
+    [Theory]
+    [InlineData("", "info K2Cluster gateway {version}, here: loading {model}", "")]
+    [InlineData("--cluster localhost --cluster-id c", "info K2Cluster gateway {version}, here: joining cluster c (on this machine)", ", cluster c")]
+    [InlineData("--cluster redis --cluster-id c --redis h:1,password=secret", "info K2Cluster gateway {version}, here: joining cluster c (redis at h:1)", ", cluster c")]
+    [InlineData(
+        "--cluster redis --redis h:1",
+        "info K2Cluster gateway {version}, here: joining cluster {id} (redis at h:1)|warn No --cluster-id: it is {id}, from the path of the model ({model}); processes with another path form another cluster",
+        ", cluster {id}")]
+    public async Task The_log_begins_with_what_starts_and_the_ready_line_ends_with_the_cluster(string arguments, string log, string readyEnd)
+    {
+        LogList entries = new();
+        K2Options? options = null;
+        _readiness.Set();
+        using K2Process process = Create((builder, read) =>
+        {
+            options = read;
+            builder.Logging.AddProvider(entries);
+        });
+        Task<int> run = process.RunAsync([.. FreePorts, .. arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries)]);
+        string line = await _output.Line.WaitAsync(TimeSpan.FromSeconds(60));
+        string[] begin = [.. entries.Lines];
+        process.Stop();
+
+        Assert.Equal(K2Program.Stopped, await run);
+        Assert.Equal(Filled(log).Split('|'), begin);
+        Assert.EndsWith($"80 experts on 1 shard{Filled(readyEnd)}", line);
+
+        string Filled(string text) => text.Replace("{version}", TelemetryExport.Version()).Replace("{model}", options!.Model).Replace("{id}", options.ClusterId);
+    }
+
+    [Fact]
+    public async Task A_stop_drains_first_while_all_parts_run_and_readyz_says_so()
+    {
+        ManualDrain drain = new();
+        bool stopping = false;
+        _readiness.Set();
+        using K2Process process = Create(
+            (builder, _) => builder.Services.AddSingleton<IDrain>(drain),
+            (app, _) => app.Lifetime.ApplicationStopping.Register(() => stopping = true));
+        Task<int> run = process.RunAsync(FreePorts);
+        string http = (await _output.Line.WaitAsync(TimeSpan.FromSeconds(60))).Split(' ')[3];
+
+        process.Stop();
+        await drain.Begun.WaitAsync(TimeSpan.FromSeconds(60));
+        Assert.Equal((HttpStatusCode.ServiceUnavailable, "draining: what was begun is finished, then this process stops\n"), await GetAsync($"{http}/readyz"));
+        Assert.Equal((HttpStatusCode.OK, "alive\n"), await GetAsync($"{http}/healthz"));
+        Assert.False(stopping);
+
+        drain.End.SetResult();
+        Assert.Equal(K2Program.Stopped, await run);
+        Assert.True(stopping);
+    }
+
+    [Theory]
+    [InlineData("1", true)]
+    [InlineData("0", false)]
+    public async Task A_drain_has_its_time_and_no_more(string seconds, bool begins)
+    {
+        ManualDrain drain = new();
+        _readiness.Set();
+        using K2Process process = Create((builder, _) => builder.Services.AddSingleton<IDrain>(drain));
+        Task<int> run = process.RunAsync([.. FreePorts, "--drain-timeout", seconds]);
+        await _output.Line.WaitAsync(TimeSpan.FromSeconds(60));
+        process.Stop();
+
+        Assert.Equal(K2Program.Stopped, await run.WaitAsync(TimeSpan.FromSeconds(60)));
+        Assert.Equal(begins, drain.Begun.IsCompleted);
+    }
+
+    [Fact]
+    public async Task A_failure_during_a_drain_ends_it_and_is_told()
+    {
+        ManualDrain drain = new();
+        FatalFailure? fatal = null;
+        _readiness.Set();
+        using K2Process process = Create((builder, _) => builder.Services.AddSingleton<IDrain>(drain), (app, _) => fatal = app.Services.GetRequiredService<FatalFailure>());
+        Task<int> run = process.RunAsync(FreePorts);
+        await _output.Line.WaitAsync(TimeSpan.FromSeconds(60));
+        process.Stop();
+        await drain.Begun.WaitAsync(TimeSpan.FromSeconds(60));
+        fatal!.Stop(new K2FailureException("device 0 is gone"));
+        Assert.Equal(K2Program.Failed, await run.WaitAsync(TimeSpan.FromSeconds(60)));
+        Assert.Equal($"K2Cluster gateway failed: device 0 is gone{Environment.NewLine}", _error.ToString());
     }
 
     [Fact]
@@ -175,6 +261,15 @@ public sealed class K2ProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task A_fatal_failure_during_the_start_is_told_also_when_a_part_fails_to_stop()
+    {
+        using K2Process process = Create((builder, _) => builder.Services.AddHostedService<InterruptedService>());
+
+        Assert.Equal(K2Program.Failed, await process.RunAsync(FreePorts));
+        Assert.Equal($"K2Cluster gateway failed: device 0 is gone{Environment.NewLine}", _error.ToString());
+    }
+
+    [Fact]
     public async Task Wrong_usage_ends_with_code_2_and_one_line_that_points_to_help()
     {
         using K2Process process = Create();
@@ -258,6 +353,32 @@ public sealed class K2ProcessTests : IDisposable
         }
     }
 
+    private sealed class InterruptedService(FatalFailure fatal) : IHostedService
+    {
+        public Task StartAsync(CancellationToken cancellationToken)
+        {
+            fatal.Stop(new K2FailureException("device 0 is gone"));
+            return Task.FromCanceled(new CancellationToken(true));
+        }
+
+        public Task StopAsync(CancellationToken cancellationToken) => throw new InvalidOperationException("I have not started.");
+    }
+
+    private sealed class ManualDrain : IDrain
+    {
+        private readonly TaskCompletionSource _begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task Begun => _begun.Task;
+
+        public TaskCompletionSource End { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task DrainAsync(CancellationToken timeIsUp)
+        {
+            _begun.SetResult();
+            return End.Task;
+        }
+    }
+
     private sealed class ManualReadiness : IReadiness
     {
         private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -271,6 +392,26 @@ public sealed class K2ProcessTests : IDisposable
         public void Set() => _ready.SetResult();
 
         public void Fail(Exception exception) => _ready.SetException(exception);
+    }
+
+    /// <summary>What K2Cluster logs.</summary>
+    private sealed class LogList : ILoggerProvider, ILogger
+    {
+        public ConcurrentQueue<string> Lines { get; } = [];
+
+        public ILogger CreateLogger(string categoryName) => categoryName.StartsWith("K2Cluster", StringComparison.Ordinal) ? this : NullLogger.Instance;
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            Lines.Enqueue($"{(logLevel == LogLevel.Information ? "info" : logLevel == LogLevel.Warning ? "warn" : "other")} {formatter(state, exception)}");
+
+        public void Dispose()
+        {
+        }
     }
 
     /// <summary>Stands for stdout; tells when the first whole line has been written.</summary>

@@ -21,16 +21,7 @@ internal static class SafetensorsHeader
     /// <exception cref="CheckpointException">The header is not what the format asks for.</exception>
     public static Dictionary<string, TensorInfo> Read(CheckpointFile file, int fileIndex)
     {
-        Span<byte> prefix = stackalloc byte[PrefixLength];
-        if (file.Read(0, prefix) < PrefixLength)
-            throw new CheckpointException($"{file.Path}: {file.Length} bytes are too few for a safetensors file. Is the download complete?");
-        ulong length = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
-        if (length > MaxHeaderLength)
-            throw new CheckpointException($"{file.Path}: states a header of {length:N0} bytes; at most {MaxHeaderLength:N0} are sensible. It is not a safetensors file, or damaged.");
-        if ((long)length > file.Length - PrefixLength)
-            throw new CheckpointException($"{file.Path}: states a header of {length:N0} bytes, but has {file.Length:N0} in all: the file is truncated or damaged.");
-
-        byte[] json = new byte[length];
+        byte[] json = new byte[DataStart(file) - PrefixLength];
         if (file.Read(PrefixLength, json) < json.Length)
             throw new CheckpointException($"{file.Path}: ended inside its header while it was read.");
 
@@ -49,6 +40,21 @@ internal static class SafetensorsHeader
             // What Utf8JsonReader says of text that is not UTF-8 or has half a surrogate pair.
             throw new CheckpointException($"{file.Path}: its header holds invalid text: {Printable.Of(failure.Message)}", failure);
         }
+    }
+
+    /// <summary>The byte after the header.</summary>
+    /// <exception cref="CheckpointException">The file is too short for the header that it states, or that is too long.</exception>
+    public static long DataStart(CheckpointFile file)
+    {
+        Span<byte> prefix = stackalloc byte[PrefixLength];
+        if (file.Read(0, prefix) < PrefixLength)
+            throw new CheckpointException($"{file.Path}: {file.Length} bytes are too few for a safetensors file. Is the download complete?");
+        ulong length = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
+        if (length > MaxHeaderLength)
+            throw new CheckpointException($"{file.Path}: states a header of {length:N0} bytes; at most {MaxHeaderLength:N0} are sensible. It is not a safetensors file, or damaged.");
+        if ((long)length > file.Length - PrefixLength)
+            throw new CheckpointException($"{file.Path}: states a header of {length:N0} bytes, but has {file.Length:N0} in all: the file is truncated or damaged.");
+        return PrefixLength + (long)length;
     }
 
     private static Dictionary<string, TensorInfo> ReadTensors(CheckpointFile file, int fileIndex, byte[] json)

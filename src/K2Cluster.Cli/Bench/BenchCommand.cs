@@ -5,7 +5,7 @@ using Spectre.Console;
 namespace K2Cluster.Cli;
 
 /// <summary>
-/// <c>k2 bench</c>: measures kernels, a model in process, or a gateway from a client of its HTTP API. Without a further word it
+/// <c>k2 bench</c>: measures kernels, a model in process, the fabric, or a gateway from a client of its HTTP API. Without a further word it
 /// is <c>serve</c>.
 /// </summary>
 internal static class BenchCommand
@@ -15,9 +15,10 @@ internal static class BenchCommand
 
     public static Command Create(IAnsiConsole console)
     {
-        Command command = Serve("bench", "Measures kernels, a model, or (without a further word, as with serve) a gateway.", console);
+        Command command = Serve("bench", "Measures kernels, a model, the fabric, or (without a further word, as with serve) a gateway.", console);
         command.Add(KernelBenchCommand.Create(console));
         command.Add(ModelBenchCommand.Create(console));
+        command.Add(FabricBenchCommand.Create(console));
         command.Add(Serve("serve", "Measures a gateway: time to first token, time per output token, latencies, tokens per second.", console));
         return command;
     }

@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Net.Sockets;
 using Grpc.Core;
-using Grpc.Net.Client;
+using K2Cluster.Client;
 using K2Cluster.Protocol.V1;
 using Spectre.Console;
 
@@ -11,11 +11,13 @@ namespace K2Cluster.Cli;
 internal static class ChatCommand
 {
     private const int PromptLimit = 4 << 20;
-    private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(10);
+
+    /// <summary>Somebody waits: an answer that has begun may take its time to go on, one that cannot begin is told of at once.</summary>
+    private static readonly K2ClientOptions Tries = new() { ConnectTimeout = TimeSpan.FromSeconds(10), StartPatience = TimeSpan.Zero };
 
     public static Command Create(IAnsiConsole console, TextWriter error)
     {
-        Option<Uri> url = CommandOptions.Address("--url", "The gateway's gRPC address.", "http://127.0.0.1:8081");
+        Option<string> url = CommandOptions.Addresses("--url", "The gateway's gRPC address; of several, the next one goes on with an answer whose gateway dies.", "http://127.0.0.1:8081");
         Option<string> model = new("--model") { Description = "The model's name; the one that the gateway serves unless given.", DefaultValueFactory = _ => "", HelpName = "NAME" };
         Option<string?> system = new("--system") { Description = "A system message to begin with.", HelpName = "TEXT" };
         Option<int?> maxTokens = CommandOptions.Number("--max-tokens", "Most tokens of an answer, reasoning included.", 1, int.MaxValue);
@@ -42,23 +44,22 @@ internal static class ChatCommand
             if (parsed.GetValue(seed) is ulong number)
                 options.Seed = number;
 
-            Uri address = parsed.GetValue(url)!;
-            using SocketsHttpHandler handler = new() { ConnectTimeout = ConnectTimeout };
-            using GrpcChannel channel = GrpcChannel.ForAddress(address, new GrpcChannelOptions { HttpHandler = handler });
-            ChatSession session = new(new Inference.InferenceClient(channel), parsed.GetValue(model)!, options, parsed.GetValue(system));
+            Uri[] addresses = CommandOptions.AddressesOf(parsed.GetValue(url)!);
+            using K2Client client = new(addresses, Tries);
+            ChatSession session = new((request, cancellation) => client.ChatAsync(request, cancellationToken: cancellation), parsed.GetValue(model)!, options, parsed.GetValue(system));
             AnswerPrinter printer = new(console.Profile.Out.Writer, console.Profile.Out.IsTerminal, console.Profile.Capabilities.Ansi);
             using Interrupt interrupt = new();
 
             string? question = parsed.GetValue(prompt) ?? (Console.IsInputRedirected ? await ReadPromptAsync(Console.In) : null);
             if (question is not null)
-                await AskAsync(session, question, printer, interrupt, address);
+                await AskAsync(session, question, printer, interrupt, addresses);
             else
-                await ConverseAsync(session, printer, interrupt, address, console, error);
+                await ConverseAsync(session, printer, interrupt, addresses, console, error);
         });
         return command;
     }
 
-    private static async Task ConverseAsync(ChatSession session, AnswerPrinter printer, Interrupt interrupt, Uri address, IAnsiConsole console, TextWriter error)
+    private static async Task ConverseAsync(ChatSession session, AnswerPrinter printer, Interrupt interrupt, Uri[] addresses, IAnsiConsole console, TextWriter error)
     {
         console.MarkupLine("[dim]/new begins anew, /exit ends, Ctrl-C ends an answer.[/]");
         while (true)
@@ -73,7 +74,7 @@ internal static class ChatCommand
             {
                 try
                 {
-                    await AskAsync(session, line, printer, interrupt, address);
+                    await AskAsync(session, line, printer, interrupt, addresses);
                 }
                 catch (CommandException failure)
                 {
@@ -83,7 +84,7 @@ internal static class ChatCommand
         }
     }
 
-    private static async Task AskAsync(ChatSession session, string question, AnswerPrinter printer, Interrupt interrupt, Uri address)
+    private static async Task AskAsync(ChatSession session, string question, AnswerPrinter printer, Interrupt interrupt, Uri[] addresses)
     {
         try
         {
@@ -96,14 +97,14 @@ internal static class ChatCommand
         }
         catch (RpcException failure)
         {
-            throw new CommandException(Explain(failure, address));
+            throw new CommandException(Explain(failure, string.Join<Uri>(", ", addresses)));
         }
     }
 
     // A status of the gateway's own has no exception under it; one that the channel made up does.
-    private static string Explain(RpcException failure, Uri address) => failure.Status.DebugException is HttpRequestException or SocketException or IOException or OperationCanceledException
-        ? $"No gateway answers at {address} ({TerminalText.Of(failure.Status.DebugException.Message)}). Start one with: dotnet run -c Release --project gateway; or give its gRPC address with --url."
-        : $"The gateway at {address} refused: {TerminalText.Of(failure.Status.Detail)} ({failure.StatusCode}).";
+    private static string Explain(RpcException failure, string addresses) => failure.Status.DebugException is HttpRequestException or SocketException or IOException or OperationCanceledException
+        ? $"No gateway answers at {addresses} ({TerminalText.Of(failure.Status.DebugException.Message)}). Start one with: dotnet run -c Release --project gateway; or give its gRPC address with --url."
+        : $"The gateway at {addresses} refused: {TerminalText.Of(failure.Status.Detail)} ({failure.StatusCode}).";
 
     /// <exception cref="CommandException">Nothing came, or too much.</exception>
     private static async Task<string> ReadPromptAsync(TextReader input)

@@ -5,7 +5,11 @@ using K2Cluster.Protocol.V1;
 namespace K2Cluster.Cli;
 
 /// <summary>A conversation with a gateway. A turn that fails or is cancelled leaves no trace in it.</summary>
-internal sealed class ChatSession(Inference.InferenceClient gateway, string model, GenerationOptions options, string? system)
+/// <param name="ask">Sends a request.</param>
+/// <param name="model">The model's name; empty for the one that is served.</param>
+/// <param name="options">Of every answer.</param>
+/// <param name="system">A system message to begin with.</param>
+internal sealed class ChatSession(Func<ChatRequest, CancellationToken, IAsyncEnumerable<ChatEvent>> ask, string model, GenerationOptions options, string? system)
 {
     private readonly List<ChatMessage> _messages = StartOf(system);
 
@@ -23,10 +27,9 @@ internal sealed class ChatSession(Inference.InferenceClient gateway, string mode
         ChatRequest request = new() { Model = model, Options = options, Conversation = new Conversation { Messages = { _messages, question } } };
         StringBuilder reasoning = new();
         StringBuilder content = new();
-        using AsyncServerStreamingCall<ChatEvent> call = gateway.Chat(request, cancellationToken: cancellation);
         try
         {
-            await foreach (ChatEvent part in call.ResponseStream.ReadAllAsync(cancellation))
+            await foreach (ChatEvent part in ask(request, cancellation))
             {
                 switch (part.EventCase)
                 {

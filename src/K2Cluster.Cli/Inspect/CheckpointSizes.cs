@@ -11,11 +11,12 @@ namespace K2Cluster.Cli;
 internal sealed record CheckpointSizes(int MoeLayers, long LargestExpert, long Experts, long Trunk, string ExpertFormat)
 {
     /// <exception cref="CheckpointException">A tensor that the model needs is missing or wrong.</exception>
-    public static CheckpointSizes Measure(ModelDirectory model)
+    public static CheckpointSizes Measure(ModelDirectory model) => Measure(model.Config, model.Catalog, model.Tensors);
+
+    /// <exception cref="CheckpointException">A tensor that the model needs is missing or wrong.</exception>
+    public static CheckpointSizes Measure(ModelConfig config, TensorCatalog catalog, ITensorSource tensors)
     {
-        ModelConfig config = model.Config;
-        TensorCatalog catalog = model.Catalog;
-        long trunk = catalog.CheckTrunk(model.Tensors, 0, config.LayerCount);
+        long trunk = catalog.CheckTrunk(tensors, 0, config.LayerCount);
         long experts = 0;
         long largest = 0;
         int moeLayers = 0;
@@ -27,7 +28,7 @@ internal sealed record CheckpointSizes(int MoeLayers, long LargestExpert, long E
             moeLayers++;
             for (int expert = 0; expert < config.RoutedExperts; expert++)
             {
-                long bytes = catalog.CheckExpert(model.Tensors, layer, expert);
+                long bytes = catalog.CheckExpert(tensors, layer, expert);
                 experts += bytes;
                 largest = Math.Max(largest, bytes);
                 formats.Add(catalog.IsExpertQuantized(layer, expert) ? "INT4" : "BF16");

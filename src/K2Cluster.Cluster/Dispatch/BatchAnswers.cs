@@ -5,7 +5,7 @@ using K2Cluster.Kernels.Experts;
 namespace K2Cluster.Cluster.Dispatch;
 
 /// <summary>Takes answers into a batch. Whatever a shard sends, nothing that is not whole and finite gets there.</summary>
-internal sealed class BatchAnswers(DispatchPairs pairs, ExpertFaults faults)
+internal sealed class BatchAnswers(DispatchPairs pairs, ExpertDispatcher dispatcher)
 {
     /// <summary>Takes the answer of a call.</summary>
     /// <returns>What became of it (a value of the tag k2.outcome), and why in words when pairs of it stay open.</returns>
@@ -63,6 +63,8 @@ internal sealed class BatchAnswers(DispatchPairs pairs, ExpertFaults faults)
             {
                 case PairStatus.Done when DispatchPairs.TryCopy(reply, i, batch, pair):
                     pairs.Set(pair, PairStatus.Done);
+                    if (pairs.FaultOf(pair) is var (routes, faulty))
+                        Tell(routes, faulty, routes.Plan.Grid.Index(batch.Layer, expert), isSure: true);
                     break;
                 case PairStatus.Done:
                     result = ("not_finite", TakeFault(call, batch, pair, expert));
@@ -80,19 +82,33 @@ internal sealed class BatchAnswers(DispatchPairs pairs, ExpertFaults faults)
         return result;
     }
 
-    /// <summary>A pair came back as NaN or infinite: the replica is not asked for a while; but where two agree, or one does so again after that while, it is the input.</summary>
+    /// <summary>
+    /// A pair came back as NaN or infinite: the replica is not asked for a while; but where two agree, or the only one does so
+    /// again after that while, it is the input. The only one is told at once; others when another has done better.
+    /// </summary>
     private string? TakeFault(DispatchCall call, ExpertBatch batch, int pair, int expert)
     {
         int index = call.Routes.Plan.Grid.Index(batch.Layer, expert);
-        int times = faults.Add(call.Routes.Plan.Shards[call.Shard], index);
-        bool isInput = pairs.AddFault(pair) > 1;
+        bool isOnly = call.Routes.Plan.ReplicasOf(index).Length == 1;
+        (int times, bool isNew) = dispatcher.Faults.Add(call.Routes.Plan.Shards[call.Shard], index, isOnly);
+        if (isNew)
+            dispatcher.NoteFault(call.Routes, call.Shard, batch.Layer, expert);
+        bool isInput = pairs.AddFault(pair, call.Routes, call.Shard) > 1;
         if (isInput)
-            faults.Forgive(index);
-        if (!isInput && times == 1)
+            dispatcher.Faults.Forgive(index);
+        else if (isOnly)
+            Tell(call.Routes, call.Shard, index, isSure: false);
+        if (!isInput && (times == 1 || !isOnly))
             return $"Shard {call.Channel.Shard} gave no finite numbers for expert {expert} of layer {batch.Layer}.";
 
         batch.Problem ??= $"Expert {expert} of layer {batch.Layer} gives no finite numbers for this input, on {(isInput ? "two shards" : $"shard {call.Channel.Shard} again")}.";
         pairs.Set(pair, PairStatus.Failed);
         return null;
+    }
+
+    private void Tell(RouteTable routes, int shard, int expert, bool isSure)
+    {
+        if (dispatcher.Faults.MayTell(routes.Plan.Shards[shard], expert))
+            routes.Channel(shard).Suspect(expert, isSure);
     }
 }

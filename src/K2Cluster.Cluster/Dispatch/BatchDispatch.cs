@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using K2Cluster.Cluster.Plans;
 using K2Cluster.Contracts;
+using K2Cluster.Fabric;
 using K2Cluster.Kernels.Devices;
 using K2Cluster.Kernels.Experts;
 using K2Cluster.Telemetry;
@@ -16,40 +17,35 @@ namespace K2Cluster.Cluster.Dispatch;
 /// </summary>
 internal sealed class BatchDispatch : IDisposable
 {
-    /// <summary>How often a call that is not answered is looked at, for its shard may have fallen silent.</summary>
-    private static readonly TimeSpan LongestWait = TimeSpan.FromMilliseconds(250);
-
     private readonly ExpertDispatcher _dispatcher;
     private readonly IPlanSource _plans;
     private readonly DispatchOptions _options;
     private readonly TimeProvider _time;
     private readonly CancellationToken _stopping;
     private readonly CancellationTokenRegistration _stop;
-    private readonly ManualResetEventSlim _signal = new();
+    private readonly ManualResetEventSlim _signal = new(false, FabricWait.Spins);
     private readonly DispatchPairs _pairs = new();
     private readonly BatchAnswers _answers;
     private readonly BatchRoutes _routes;
-    private readonly List<DispatchCall> _calls = [];
-    private readonly Stack<DispatchCall> _unused = [];
+    private readonly BatchCalls _calls;
+    private readonly BatchPatience _patience;
+    private readonly PairShares _shares = new();
     private readonly PlanSignal _planSignal;
-    private readonly Action _setSignal;
     private FramePlan _frames = new(0);
     private Activity? _activity;
     private ActivityContext _trace;
     private RouteTable? _here;
     private string? _problem;
-    private TimeSpan _backoff;
-    private long _retryAt;
-    private long _firstFailure;
     private long _start;
     private long _number;
 
     public BatchDispatch(ExpertDispatcher dispatcher, IPlanSource plans, DispatchOptions options, TimeProvider time, CancellationToken stopping)
     {
         (_dispatcher, _plans, _options, _time, _stopping) = (dispatcher, plans, options, time, stopping);
-        (_answers, _routes) = (new BatchAnswers(_pairs, dispatcher.Faults), new BatchRoutes(dispatcher.Faults, time));
+        (_answers, _routes) = (new BatchAnswers(_pairs, dispatcher), new BatchRoutes(dispatcher.Faults, time));
         _planSignal = new PlanSignal(plans, _signal);
-        _setSignal = _signal.Set;
+        _calls = new BatchCalls(options, time, _signal.Set);
+        _patience = new BatchPatience(_pairs, _routes, options, time);
         _stop = stopping.UnsafeRegister(static signal => ((ManualResetEventSlim)signal!).Set(), _signal);
     }
 
@@ -73,7 +69,8 @@ internal sealed class BatchDispatch : IDisposable
             _frames = new FramePlan(pairs);
         _pairs.Begin(pairs);
         _routes.Clear();
-        (_problem, _backoff, _retryAt, _firstFailure) = (null, _options.FirstBackoff, 0, 0);
+        _patience.Begin();
+        _problem = null;
         _here = _dispatcher.Routes() is { Here: not null } here ? here : null;
 
         // Ended by who collects: until then the caller's own activity is the current one.
@@ -103,8 +100,7 @@ internal sealed class BatchDispatch : IDisposable
     {
         _stop.Dispose();
         _planSignal.Dispose();
-        while (_unused.TryPop(out DispatchCall? call))
-            call.Dispose();
+        _calls.Dispose();
         _signal.Dispose();
     }
 
@@ -156,9 +152,7 @@ internal sealed class BatchDispatch : IDisposable
 
     private void End()
     {
-        foreach (DispatchCall call in _calls)
-            call.GiveUp();
-        _calls.Clear();
+        _calls.GiveUpAll();
         _planSignal.End();
         _pairs.SetRows(Batch);
         if (_activity is { } activity)
@@ -188,15 +182,17 @@ internal sealed class BatchDispatch : IDisposable
             _problem = _plans.NotReadyReason ?? "there is no placement plan";
         else if (!UseRoutes(routes))
             return null;
-        GiveUpSilent(now);
+        while (_calls.TakeSilent(now) is { } silent)
+            NoteSilent(silent, now);
         if (routes is not null)
         {
-            Hedge(routes, now);
+            while (_calls.NextLate(now) is { } late)
+                Hedge(late, now);
             Send(routes, now);
         }
 
-        left = Shorter(left, Shorter(LongestWait, UntilLate(now)));
-        return isFirst ? left : Park(routes, now, left);
+        left = Shorter(left, _calls.UntilNext(now));
+        return isFirst ? left : Park(left, now);
     }
 
     /// <summary>False when the model has no such layer.</summary>
@@ -211,15 +207,17 @@ internal sealed class BatchDispatch : IDisposable
             return false;
         }
 
-        _routes.Use(routes);
-        _retryAt = 0;
+        _routes.Use(routes, _calls.UnderWay);
+        foreach (DispatchCall call in _calls.UnderWay)
+            SetHedge(call);
+        _patience.ForgetRetry();
         return true;
     }
 
     private TimeSpan? GiveUpAll(long now)
     {
-        foreach (DispatchCall call in _calls)
-            _problem = _stopping.IsCancellationRequested ? "This process is shutting down." : GiveUp(call, now);
+        foreach (DispatchCall call in _stopping.IsCancellationRequested ? [] : _calls.UnderWay)
+            NoteSilent(call, now);
         if (_stopping.IsCancellationRequested)
             _problem = "This process is shutting down.";
         Batch.Problem ??= _problem;
@@ -227,69 +225,75 @@ internal sealed class BatchDispatch : IDisposable
         return null;
     }
 
-    /// <summary>Gives up calls that take too long, or whose shard has fallen silent: their pairs are open again.</summary>
-    private void GiveUpSilent(long now)
-    {
-        for (int i = _calls.Count - 1; i >= 0; i--)
-        {
-            DispatchCall call = _calls[i];
-            if (_time.GetElapsedTime(call.Sent, now) < _options.CallTimeout && !call.Channel.IsSilent)
-                continue;
-            _problem = GiveUp(call, now);
-            call.GiveUp();
-            _calls.RemoveAt(i);
-        }
-    }
-
-    /// <summary>Notes that a call is given up; why, in words.</summary>
-    private string GiveUp(DispatchCall call, long now)
+    /// <summary>Notes that a call is given up: its pairs are open again.</summary>
+    private void NoteSilent(DispatchCall call, long now)
     {
         TimeSpan duration = _time.GetElapsedTime(call.Sent, now);
-        string problem = $"Shard {call.Channel.Shard} did not answer within {duration.TotalSeconds:0.#} s.";
-        Note("unavailable", call, problem, duration);
-        return problem;
+        _problem = $"Shard {call.Channel.Shard} did not answer within {duration.TotalSeconds:0.#} s.";
+        Note("unavailable", call, _problem, duration);
     }
 
-    /// <summary>Frees the pairs of calls that are late, where another replica may be asked.</summary>
-    private void Hedge(RouteTable routes, long now)
+    /// <summary>Sets when a call is late, if another shard may ever be asked.</summary>
+    private void SetHedge(DispatchCall call) => call.HedgeAt = HasOther(call) ? _calls.LateAt(call) : long.MaxValue;
+
+    /// <summary>Whether a pair that waits for the call is on another shard, too, whether that may be asked just now or not.</summary>
+    private bool HasOther(DispatchCall call)
     {
-        foreach (DispatchCall call in _calls)
+        for (int i = 0; i < call.Pairs.Length; i++)
         {
-            if (call.HedgeAt > now || !ReferenceEquals(call.Routes, routes))
-                continue;
-            call.HedgeAt = long.MaxValue;
-            if (!_dispatcher.MayHedge())
-                continue;
-            _routes.NoteLate(call);
-            _pairs.SetAsked(call, false);
-            call.SetLate(pair => _pairs.IsPending(pair) && _routes.HasOther(Index(routes, pair), call.Shard));
-            _pairs.SetAsked(call, true);
-            if (routes.Pace(call.Shard).Late(_options.FirstAvoidance, _options.LongestAvoidance))
-                _dispatcher.LogCall(call.Channel.Shard, Batch.Layer, "late", _time.GetElapsedTime(call.Sent, now), "asking other replicas");
-            Record("hedged", routes.Name(call.Shard), _time.GetElapsedTime(call.Sent, now));
+            if (call.Holds(i) && _pairs.IsPending(call.Pairs[i]) && _routes.IsElsewhere(_routes.Index(Batch, call.Pairs[i]), call.Place))
+                return true;
         }
+
+        return false;
+    }
+
+    private bool MayHedge(DispatchCall call)
+    {
+        for (int i = 0; i < call.Pairs.Length; i++)
+        {
+            if (call.Holds(i) && MayAskOther(call, call.Pairs[i]))
+                return true;
+        }
+
+        return false;
+    }
+
+    private bool MayAskOther(DispatchCall call, int pair) => _pairs.IsPending(pair) && _routes.HasOther(_routes.Index(Batch, pair), call.Place);
+
+    /// <summary>
+    /// Frees the pairs of a call that is late, where another replica may be asked. It is looked at again when it is twice as late:
+    /// the other may have been late just now, or too much hedged.
+    /// </summary>
+    private void Hedge(DispatchCall call, long now)
+    {
+        call.HedgeAt = HasOther(call) ? now + (now - call.Sent) : long.MaxValue;
+        if (!MayHedge(call) || !_dispatcher.Hedges.TrySpend())
+            return;
+        _routes.NoteLate(call);
+        _pairs.SetAsked(call, false);
+        call.SetLate(pair => MayAskOther(call, pair));
+        _pairs.SetAsked(call, true);
+        if (call.Place >= 0)
+            _dispatcher.NoteLate(call.Channel.Shard, _routes.Table!.Pace(call.Place), _time.GetElapsedTime(call.Sent, now));
+        Record("hedged", call.Routes.Name(call.Shard), _time.GetElapsedTime(call.Sent, now));
     }
 
     /// <summary>Sends the open pairs that have a shard to ask now.</summary>
     private void Send(RouteTable routes, long now)
     {
+        bool retries = _patience.TakeRetry(now);
+        if (!TryShare(routes))
+            return;
+
         ReadOnlySpan<int> experts = Batch.ExpertIds.Span;
-        ExpertGrid grid = routes.Plan.Grid;
-        bool retries = _retryAt != 0 && now >= _retryAt;
         bool waits = false;
         _frames.Begin(routes.Shards);
         for (int pair = 0; pair < _pairs.Count; pair++)
         {
             if (!_pairs.IsOpen(pair))
                 continue;
-            if (!grid.Contains(Batch.Layer, experts[pair]))
-            {
-                Batch.Problem ??= $"There is no expert {experts[pair]} in layer {Batch.Layer}: the model has {grid.Experts}.";
-                _pairs.Set(pair, PairStatus.Failed);
-                continue;
-            }
-
-            int shard = _routes.Choose(grid.Index(Batch.Layer, experts[pair]));
+            int shard = _shares.Take(experts[pair]);
             if (shard < 0)
                 _problem = routes.Plan.Incomplete ?? _problem ?? $"expert {experts[pair]} of layer {Batch.Layer} is on no shard";
             else if (_routes.FailedSince(shard) == 0 || retries)
@@ -298,13 +302,8 @@ internal sealed class BatchDispatch : IDisposable
                 waits = true;
         }
 
-        if (retries)
-            _retryAt = 0;
-        if (waits && _retryAt == 0)
-        {
-            _retryAt = now + Ticks(_backoff);
-            _backoff = Shorter(_backoff * 2, _options.LongestBackoff);
-        }
+        if (waits)
+            _patience.RetryLater(now);
 
         _frames.Group();
         int limit = FrameLimits.PairsPerFrame(Batch.HiddenSize);
@@ -317,89 +316,66 @@ internal sealed class BatchDispatch : IDisposable
         }
     }
 
-    private void Send(RouteTable routes, int shard, int start, int count, long now)
+    /// <summary>Shares the open pairs out over shards; false when there are none.</summary>
+    private bool TryShare(RouteTable routes)
     {
-        ReadOnlySpan<int> pairs = _frames.Pairs(start, count);
-        ExpertFrame frame = _frames.Build(Batch, start, count, routes.Plan.Shards[shard].Incarnation, routes.Plan.Epoch, _trace);
-        if (!_unused.TryPop(out DispatchCall? call))
-            call = new DispatchCall(_setSignal);
-        call.Send(routes, shard, pairs, frame, now);
-        _pairs.SetAsked(call, true);
-        _dispatcher.CountCall();
-        foreach (int pair in pairs)
-        {
-            if (!_routes.HasOther(Index(routes, pair), shard))
-                continue;
-            call.HedgeAt = now + (routes.Pace(shard).LateAfter(count, _options.ShortestHedge) ?? Ticks(_options.FirstHedge));
-            break;
-        }
-
-        _calls.Add(call);
-        if (call.IsAnswered)
-            _signal.Set();
-    }
-
-    /// <summary>Gives up the open pairs whose expert is missing or failing for too long already; how long to wait for the others.</summary>
-    private TimeSpan? Park(RouteTable? routes, long now, TimeSpan left)
-    {
-        bool parked = false;
-        for (int pair = 0; pair < _pairs.Count && !parked; pair++)
-            parked = _pairs.IsOpen(pair);
-        if (!parked)
-            return _pairs.HasPending ? left : null;
-
-        _firstFailure = _firstFailure == 0 ? now : _firstFailure;
-        TimeSpan patience = Shorter(_options.Patience - _time.GetElapsedTime(_firstFailure, now), GiveUpOpen(routes, now));
-        if (patience <= TimeSpan.Zero)
-            _pairs.Finish(PairStatus.NotHeld, openOnly: true);
-        if (_pairs.Statuses.Contains(PairStatus.NotHeld))
-            Batch.Problem ??= _problem;
-        if (!_pairs.HasPending)
-            return null;
-
-        _planSignal.Watch(routes?.Plan.Epoch ?? Epoch.None);
-        if (_retryAt != 0)
-            left = Shorter(left, _time.GetElapsedTime(now, Math.Max(_retryAt, now)));
-        return patience > TimeSpan.Zero ? Shorter(left, patience) : left;
-    }
-
-    private TimeSpan GiveUpOpen(RouteTable? routes, long now)
-    {
-        if (routes is null)
-            return _options.Patience;
-        TimeSpan longest = TimeSpan.Zero;
+        ReadOnlySpan<int> experts = Batch.ExpertIds.Span;
+        ExpertGrid grid = routes.Plan.Grid;
+        bool isAny = false;
+        _shares.Begin(_routes);
         for (int pair = 0; pair < _pairs.Count; pair++)
         {
             if (!_pairs.IsOpen(pair))
                 continue;
+            if (grid.Contains(Batch.Layer, experts[pair]))
+            {
+                _shares.Count(experts[pair]);
+                isAny = true;
+                continue;
+            }
 
-            // The best of its shards counts; one that was not tried under this plan has all the time.
-            ReadOnlySpan<int> replicas = routes.Plan.ReplicasOf(Index(routes, pair));
-            long since = replicas.IsEmpty ? routes.MissingSince : long.MinValue;
-            foreach (int shard in replicas)
-                since = Math.Max(since, _routes.FailedSince(shard) is not 0 and var failed ? failed : now);
-            TimeSpan left = _options.Patience - _time.GetElapsedTime(since, now);
-            if (left <= TimeSpan.Zero)
-                _pairs.Set(pair, PairStatus.NotHeld);
-            longest = left > longest ? left : longest;
+            Batch.Problem ??= $"There is no expert {experts[pair]} in layer {Batch.Layer}: the model has {grid.Experts}.";
+            _pairs.Set(pair, PairStatus.Failed);
         }
 
-        return longest;
+        if (isAny)
+            _shares.Share(grid.Index(Batch.Layer, 0));
+        return isAny;
+    }
+
+    private void Send(RouteTable routes, int shard, int start, int count, long now)
+    {
+        ReadOnlySpan<int> pairs = _frames.Pairs(start, count);
+        ExpertFrame frame = _frames.Build(Batch, start, count, routes.Plan.Shards[shard].Incarnation, routes.Plan.Epoch, _trace);
+        DispatchCall call = _calls.Send(routes, shard, pairs, frame, now);
+        _pairs.SetAsked(call, true);
+        _dispatcher.Hedges.Earn();
+        SetHedge(call);
+    }
+
+    /// <summary>Sees to the pairs that nobody is asked for just now; how long to wait for the others.</summary>
+    private TimeSpan? Park(TimeSpan left, long now)
+    {
+        if (_pairs.HasOpen)
+        {
+            left = Shorter(left, _patience.Wait(Batch, now));
+            if (_pairs.Statuses.Contains(PairStatus.NotHeld))
+                Batch.Problem ??= _problem;
+            if (_pairs.HasPending)
+                _planSignal.Watch(_routes.Table?.Plan.Epoch ?? Epoch.None);
+        }
+
+        return _pairs.HasPending ? left : null;
     }
 
     private void TakeAnswers()
     {
-        for (int i = _calls.Count - 1; i >= 0; i--)
+        while (_calls.TakeAnswered() is { } call)
         {
-            DispatchCall call = _calls[i];
-            if (!call.IsAnswered)
-                continue;
-            _calls.RemoveAt(i);
             (string outcome, string? problem) = _answers.Take(call, Batch);
             Note(outcome, call, problem, _time.GetElapsedTime(call.Sent));
             _problem = problem ?? _problem;
-            if (call.TryReset())
-                _unused.Push(call);
+            _calls.Reuse(call);
         }
     }
 
@@ -411,19 +387,6 @@ internal sealed class BatchDispatch : IDisposable
         if (outcome != "ok" && !_stopping.IsCancellationRequested)
             _dispatcher.LogCall(call.Channel.Shard, Batch.Layer, outcome, duration, problem ?? Batch.Problem);
     }
-
-    private int Index(RouteTable routes, int pair) => routes.Plan.Grid.Index(Batch.Layer, Batch.ExpertIds.Span[pair]);
-
-    /// <summary>How long until the next call is late.</summary>
-    private TimeSpan UntilLate(long now)
-    {
-        long next = long.MaxValue;
-        foreach (DispatchCall call in _calls)
-            next = Math.Min(next, Math.Min(call.HedgeAt, call.Sent + Ticks(_options.CallTimeout)));
-        return next == long.MaxValue ? TimeSpan.MaxValue : _time.GetElapsedTime(now, Math.Max(next, now));
-    }
-
-    private long Ticks(TimeSpan duration) => (long)(duration.TotalSeconds * _time.TimestampFrequency);
 
     private static TimeSpan Shorter(TimeSpan left, TimeSpan right) => left < right ? left : right;
 }

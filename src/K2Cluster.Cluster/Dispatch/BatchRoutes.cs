@@ -1,3 +1,5 @@
+using K2Cluster.Kernels.Experts;
+
 namespace K2Cluster.Cluster.Dispatch;
 
 /// <summary>The routes that a batch goes by just now, and what it knows of their shards itself.</summary>
@@ -15,42 +17,42 @@ internal sealed class BatchRoutes(ExpertFaults faults, TimeProvider time)
     /// <summary>A new batch begins.</summary>
     public void Clear() => Table = null;
 
-    /// <summary>Goes by other routes: a new plan, a new chance for every shard.</summary>
-    public void Use(RouteTable table)
+    /// <summary>Goes by other routes: a new plan, a new chance for every shard, unless it owes a late answer still.</summary>
+    public void Use(RouteTable table, ReadOnlySpan<DispatchCall> underWay)
     {
         Table = table;
         if (_failedSince.Length < table.Shards)
             (_failedSince, _late) = (new long[table.Shards], new int[table.Shards]);
         _failedSince.AsSpan().Clear();
         _late.AsSpan().Clear();
+        foreach (DispatchCall call in underWay)
+        {
+            call.Place = table.Plan.Shards.IndexOf(call.Routes.Plan.Shards[call.Shard]);
+            if (call.IsLate && call.Place >= 0)
+                _late[call.Place]++;
+        }
     }
+
+    /// <summary>The index in the grid of the expert of a batch's pair.</summary>
+    public int Index(ExpertBatch batch, int pair) => Table!.Plan.Grid.Index(batch.Layer, batch.ExpertIds.Span[pair]);
 
     /// <summary>When (timestamp) a shard failed this batch; 0: it did not.</summary>
     public long FailedSince(int shard) => _failedSince[shard];
 
     /// <summary>
-    /// Of an expert's replicas, the one with the least in flight; one that failed this batch, or was late lately, only if there
-    /// is no other; never one that owes this batch an answer, or whose expert gave no finite numbers. -1 when there is none.
+    /// Whether a shard may be asked for an expert (index of the grid) now, and whether better only where no other may: it failed
+    /// this batch, or was late lately. Never one that owes this batch an answer, or whose expert gave no finite numbers.
     /// </summary>
-    /// <param name="expert">Index of the grid.</param>
-    public int Choose(int expert)
-    {
-        RouteTable table = Table!;
-        int best = -1;
-        (bool Failed, bool Avoided, int InFlight) bestCost = default;
-        foreach (int shard in table.Plan.ReplicasOf(expert))
-        {
-            if (_late[shard] != 0 || faults.IsQuarantined(table.Plan.Shards[shard], expert))
-                continue;
-            (bool, bool, int) cost = (_failedSince[shard] != 0 || table.Channel(shard).IsSilent, table.Pace(shard).IsAvoided, table.Channel(shard).InFlight);
-            if (best < 0 || cost.CompareTo(bestCost) < 0)
-                (best, bestCost) = (shard, cost);
-        }
+    public ShardStanding Standing(int shard, int expert) =>
+        _late[shard] != 0 || faults.IsQuarantined(Table!.Plan.Shards[shard], expert) ? ShardStanding.Barred
+        : _failedSince[shard] != 0 || Table.Channel(shard).IsSilent ? ShardStanding.Failed
+        : Table.Pace(shard).IsAvoided ? ShardStanding.Avoided
+        : ShardStanding.Good;
 
-        return best;
-    }
+    /// <summary>Whether a shard other than this one (-1: any) has an expert (index of the grid).</summary>
+    public bool IsElsewhere(int expert, int than) => Table!.Plan.ReplicasOf(expert).ContainsAnyExcept(than);
 
-    /// <summary>Whether an expert (index of the grid) may be asked of a shard other than this one.</summary>
+    /// <summary>Whether an expert (index of the grid) may be asked of a shard other than this one (-1: of any).</summary>
     public bool HasOther(int expert, int than)
     {
         foreach (int shard in Table!.Plan.ReplicasOf(expert))
@@ -65,7 +67,8 @@ internal sealed class BatchRoutes(ExpertFaults faults, TimeProvider time)
     /// <summary>A call is late: its shard is not asked again by this batch.</summary>
     public void NoteLate(DispatchCall call)
     {
-        _late[call.Shard]++;
+        if (call.Place >= 0 && !call.IsLate)
+            _late[call.Place]++;
     }
 
     /// <summary>What the end of a call says of its shard, to this batch and to all.</summary>
@@ -74,11 +77,11 @@ internal sealed class BatchRoutes(ExpertFaults faults, TimeProvider time)
         RouteTable table = call.Routes;
         int shard = call.Shard;
         bool isCurrent = ReferenceEquals(table, Table);
-        if (call.IsLate && isCurrent)
-            _late[shard]--;
+        if (call.IsLate && call.Place >= 0)
+            _late[call.Place]--;
         if (outcome == "ok")
         {
-            table.Pace(shard).Answered(call.Pairs.Length, (long)(duration.TotalSeconds * time.TimestampFrequency));
+            table.Pace(shard).Answered(call.Pairs.Length, time.Units(duration));
             if (!call.IsLate)
                 table.Pace(shard).InTime();
         }

@@ -34,6 +34,9 @@ internal sealed class DispatchCall : IDisposable
 
     public int Shard { get; private set; }
 
+    /// <summary>The shard's index in the routes that its batch goes by now; -1 if their plan does not have it any more.</summary>
+    public int Place { get; set; }
+
     /// <summary>When (timestamp) it was sent.</summary>
     public long Sent { get; private set; }
 
@@ -51,9 +54,10 @@ internal sealed class DispatchCall : IDisposable
     /// <summary>The call is late: those of its pairs of which <paramref name="mayFree"/> says so do not wait for it any more.</summary>
     public void SetLate(Func<int, bool> mayFree)
     {
+        bool wasLate = IsLate;
         IsLate = true;
         for (int i = 0; i < _count; i++)
-            _freed[i] = mayFree(_pairs[i]);
+            _freed[i] = (wasLate && _freed[i]) || mayFree(_pairs[i]);
     }
 
     /// <summary>Whether the pair at an index of <see cref="Pairs"/> waits for this call.</summary>
@@ -64,7 +68,7 @@ internal sealed class DispatchCall : IDisposable
     /// <summary>Sends a frame, which belongs to the channel from here on.</summary>
     public void Send(RouteTable routes, int shard, ReadOnlySpan<int> pairs, ExpertFrame frame, long now)
     {
-        (Routes, Shard, Sent, HedgeAt, IsLate, _count) = (routes, shard, now, long.MaxValue, false, pairs.Length);
+        (Routes, Shard, Place, Sent, HedgeAt, IsLate, _count) = (routes, shard, shard, now, long.MaxValue, false, pairs.Length);
         if (_pairs.Length < pairs.Length)
             (_pairs, _freed) = (new int[pairs.Length], new bool[pairs.Length]);
         pairs.CopyTo(_pairs);

@@ -39,7 +39,7 @@ public sealed record DispatchOptions
     /// <summary>When a call is late whose size the shard has hardly answered yet. Default 1 s.</summary>
     public TimeSpan FirstHedge { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>At most so many of a hundred calls are hedged, beyond the first few: more of them means that the cluster is busy, not a shard slow. Default 10.</summary>
+    /// <summary>At most so many of a hundred calls are hedged, beyond a few at once: more of them means that the cluster is busy, not a shard slow. Default 10.</summary>
     public int HedgePercent { get; init; } = 10;
 
     /// <summary>How long a shard that was late is not asked what another replica can answer; twice as long each time in a row, up to <see cref="LongestAvoidance"/>. Default 1 s.</summary>

@@ -14,8 +14,9 @@ internal sealed class DispatchPairs
     /// <summary>Whether the pair waits for a call.</summary>
     private bool[] _asked = [];
 
-    /// <summary>How many replicas gave the pair no finite numbers.</summary>
-    private byte[] _faults = [];
+    /// <summary>How many replicas gave the pair no finite numbers, and the first of them.</summary>
+    private (int Count, RouteTable? Routes, int Shard)[] _faults = [];
+    private bool _hasFaults;
 
     public int Count { get; private set; }
 
@@ -23,14 +24,31 @@ internal sealed class DispatchPairs
 
     public bool HasPending => Statuses.Contains(PairStatus.Pending);
 
+    /// <summary>Whether a pair has no answer and waits for none.</summary>
+    public bool HasOpen
+    {
+        get
+        {
+            for (int pair = 0; pair < Count; pair++)
+            {
+                if (IsOpen(pair))
+                    return true;
+            }
+
+            return false;
+        }
+    }
+
     public void Begin(int count)
     {
         Count = count;
         if (_statuses.Length < count)
-            (_statuses, _asked, _faults) = (new PairStatus[count], new bool[count], new byte[count]);
+            (_statuses, _asked, _faults) = (new PairStatus[count], new bool[count], new (int, RouteTable?, int)[count]);
         Statuses.Clear();
         _asked.AsSpan(0, count).Clear();
-        _faults.AsSpan(0, count).Clear();
+        if (_hasFaults)
+            _faults.AsSpan().Clear();
+        _hasFaults = false;
     }
 
     /// <summary>Whether the pair has no answer and waits for none.</summary>
@@ -62,7 +80,20 @@ internal sealed class DispatchPairs
     }
 
     /// <summary>Notes that a replica gave no finite numbers for a pair; how many have by now.</summary>
-    public int AddFault(int pair) => ++_faults[pair];
+    public int AddFault(int pair, RouteTable routes, int shard)
+    {
+        _hasFaults = true;
+        (int count, RouteTable? first, int firstShard) = _faults[pair];
+        _faults[pair] = count == 0 ? (1, routes, shard) : (count + 1, first, firstShard);
+        return count + 1;
+    }
+
+    /// <summary>The replica, by its routes and its index in them, that gave no finite numbers for a pair; null when there is none.</summary>
+    public (RouteTable Routes, int Shard)? FaultOf(int pair)
+    {
+        (_, RouteTable? routes, int shard) = _faults[pair];
+        return _hasFaults && routes is not null ? (routes, shard) : null;
+    }
 
     /// <summary>Whether a reply that says Computed has the sizes and statuses that it must have.</summary>
     public static bool IsWhole(ExpertReply reply, int count, int hiddenSize)

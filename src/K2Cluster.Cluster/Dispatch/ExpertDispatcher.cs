@@ -3,6 +3,7 @@ using System.Collections.Immutable;
 using K2Cluster.Cluster.Plans;
 using K2Cluster.Contracts;
 using K2Cluster.Kernels.Experts;
+using K2Cluster.Telemetry;
 using Microsoft.Extensions.Logging;
 
 namespace K2Cluster.Cluster.Dispatch;
@@ -13,31 +14,28 @@ namespace K2Cluster.Cluster.Dispatch;
 /// </summary>
 internal sealed partial class ExpertDispatcher : IExperts, IDisposable
 {
-    /// <summary>Hedges that are allowed whatever their share.</summary>
-    private const int FreeHedges = 16;
-
     private static readonly TimeSpan LogInterval = TimeSpan.FromSeconds(1);
 
     private readonly IPlanSource _plans;
     private readonly IChannelFactory _factory;
     private readonly BatchDispatch[] _slots;
     private readonly Lock _lock = new();
-    private readonly Dictionary<ShardId, (IExpertChannel Channel, ShardPace Pace)> _channels = [];
+    private readonly Dictionary<ShardId, (PlannedShard Shard, IExpertChannel Channel, ShardPace Pace)> _channels = [];
     private readonly ConcurrentDictionary<ShardId, long> _logged = new();
+    private readonly ConcurrentDictionary<ShardId, long> _loggedFaults = new();
     private readonly CancellationTokenSource _stopping = new();
+    private readonly DispatchOptions _options;
     private readonly TimeProvider _time;
     private readonly ILogger _log;
-    private readonly int _hedgePercent;
     private RouteTable? _routes;
     private long _lastNumber;
-    private long _sent;
-    private long _hedged;
     private bool _disposed;
 
     public ExpertDispatcher(IPlanSource plans, IChannelFactory factory, DispatchOptions options, TimeProvider time, ILogger<ExpertDispatcher> log)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxInFlight, 2);
-        (_plans, _factory, _time, _log, _hedgePercent) = (plans, factory, time, log, options.HedgePercent);
+        (_plans, _factory, _options, _time, _log) = (plans, factory, options, time, log);
+        Hedges = new HedgeBudget(options.HedgePercent);
         Faults = new ExpertFaults(time);
         _slots = new BatchDispatch[options.MaxInFlight];
         for (int i = 0; i < _slots.Length; i++)
@@ -48,6 +46,8 @@ internal sealed partial class ExpertDispatcher : IExperts, IDisposable
 
     /// <summary>Replicas that gave no finite numbers.</summary>
     internal ExpertFaults Faults { get; }
+
+    internal HedgeBudget Hedges { get; }
 
     public bool ComputesOnCollect => Routes()?.Here is not null;
 
@@ -103,30 +103,40 @@ internal sealed partial class ExpertDispatcher : IExperts, IDisposable
                 if (slot.Number == 0)
                     slot.Dispose();
             }
+
+            Release([.. _channels.Values.Select(way => way.Channel)], []);
         }
 
         _stopping.Cancel(); // not disposed: batches in flight still look at it
     }
 
-    /// <summary>Counts a call that is sent.</summary>
-    internal void CountCall() => Interlocked.Increment(ref _sent);
-
-    /// <summary>Whether one more call may be asked of another replica, too. Counts it if so.</summary>
-    internal bool MayHedge()
-    {
-        if (Volatile.Read(ref _hedged) >= FreeHedges + (Volatile.Read(ref _sent) * _hedgePercent / 100))
-            return false;
-        Interlocked.Increment(ref _hedged);
-        return true;
-    }
-
     /// <summary>Says what became of a call that was not answered as it should be, once a second for a shard.</summary>
     internal void LogCall(ShardId shard, int layer, string outcome, TimeSpan duration, string? reason)
     {
-        long now = _time.GetTimestamp();
-        bool isNew = !_logged.TryGetValue(shard, out long last);
-        if (isNew ? _logged.TryAdd(shard, now) : _time.GetElapsedTime(last, now) >= LogInterval && _logged.TryUpdate(shard, now, last))
+        if (MayLog(_logged, shard, LogInterval))
             LogFailed(_log, shard, layer, outcome, duration.TotalMilliseconds, reason ?? "no reason given");
+    }
+
+    /// <summary>Has a shard that was late avoided for a while, and says now and then how often it was.</summary>
+    internal void NoteLate(ShardId shard, ShardPace pace, TimeSpan duration)
+    {
+        pace.Late(_options.FirstAvoidance, _options.LongestAvoidance);
+        if (pace.LateCalls.Add(duration, out LateCalls.Summary late))
+            LogLate(_log, shard.Silo, shard.Slot, late.Count, late.Past.TotalSeconds, late.Least.TotalMilliseconds, late.Most.TotalMilliseconds);
+    }
+
+    /// <summary>Counts that a shard gave no finite numbers for an expert, and says so, once in a quarantine for a shard: a bad device may do so for all it has.</summary>
+    internal void NoteFault(RouteTable routes, int shard, int layer, int expert)
+    {
+        K2Telemetry.ExpertFaults.Add(1, new("k2.shard", routes.Name(shard)), new("k2.layer", layer), new("k2.expert", expert));
+        if (MayLog(_loggedFaults, routes.Plan.Shards[shard].Id, ExpertFaults.Quarantine))
+            LogFault(_log, routes.Plan.Shards[shard].Id, expert, layer, ExpertFaults.Quarantine.TotalSeconds);
+    }
+
+    private bool MayLog(ConcurrentDictionary<ShardId, long> logged, ShardId shard, TimeSpan interval)
+    {
+        long now = _time.GetTimestamp();
+        return logged.TryGetValue(shard, out long last) ? _time.GetElapsedTime(last, now) >= interval && logged.TryUpdate(shard, now, last) : logged.TryAdd(shard, now);
     }
 
     // A loop: a lambda would be an object for each call.
@@ -154,12 +164,15 @@ internal sealed partial class ExpertDispatcher : IExperts, IDisposable
             if (ReferenceEquals(_routes?.Plan, plan))
                 return _routes;
 
-            // A shard keeps its channel from plan to plan, and with it the count of its calls in flight.
+            // A shard keeps its channel from plan to plan, and with it the count of its calls in flight, but not in another life.
             ImmutableArray<PlannedShard> shards = plan.Shards;
+            List<IExpertChannel> unused = [];
             foreach (ShardId gone in _channels.Keys.Except(shards.Select(shard => shard.Id)).ToArray())
             {
-                _channels.Remove(gone);
+                _channels.Remove(gone, out (PlannedShard, IExpertChannel Channel, ShardPace) way);
+                unused.Add(way.Channel);
                 _logged.TryRemove(gone, out _);
+                _loggedFaults.TryRemove(gone, out _);
             }
 
             Faults.Keep(shards);
@@ -167,15 +180,39 @@ internal sealed partial class ExpertDispatcher : IExperts, IDisposable
             ShardPace[] paces = new ShardPace[shards.Length];
             for (int i = 0; i < channels.Length; i++)
             {
-                if (!_channels.TryGetValue(shards[i].Id, out (IExpertChannel, ShardPace) way))
-                    _channels.Add(shards[i].Id, way = (_factory.Create(shards[i].Id), new ShardPace(_time)));
-                (channels[i], paces[i]) = way;
+                bool isKnown = _channels.TryGetValue(shards[i].Id, out (PlannedShard Shard, IExpertChannel Channel, ShardPace Pace) way);
+                if (!isKnown || way.Shard != shards[i])
+                {
+                    if (isKnown)
+                        unused.Add(way.Channel);
+                    way = (shards[i], _factory.Create(shards[i]), way.Pace ?? new ShardPace(_time));
+                    _channels[shards[i].Id] = way;
+                }
+
+                (_, channels[i], paces[i]) = way;
             }
 
             _routes = new RouteTable(plan, channels, paces, _routes, _time);
+            Release(unused, channels);
             return _routes;
         }
     }
+
+    /// <summary>After the new ones were made: what both use, as the connections to a silo, stays.</summary>
+    private static void Release(List<IExpertChannel> unused, IExpertChannel[] used)
+    {
+        foreach (IExpertChannel channel in unused)
+        {
+            if (channel is IDisposable disposable && !used.Contains(channel))
+                disposable.Dispose();
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Shard {Shard} gave NaN or infinite numbers for expert {Expert} of layer {Layer}: it loads that expert anew, and is not asked for it for {Seconds:0} s, unless it alone has it and gave them before. If this comes again, check the memory of its device (ECC errors: nvidia-smi -q -d ECC for a GPU, the kernel's log for a host) and take the silo out")]
+    private static partial void LogFault(ILogger logger, ShardId shard, int expert, int layer, double seconds);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Late answers of {Silo}/{Slot}: {Count} in the last {Seconds:0} s (after {Least:0} to {Most:0} ms); other replicas were asked")]
+    private static partial void LogLate(ILogger logger, string silo, int slot, int count, double seconds, double least, double most);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "A call to shard {Shard} for layer {Layer} ended as {Outcome} after {Milliseconds:0} ms: {Reason}")]
     private static partial void LogFailed(ILogger logger, ShardId shard, int layer, string outcome, double milliseconds, string reason);

@@ -2,18 +2,21 @@ using K2Cluster.Contracts;
 
 namespace K2Cluster.Cluster.Dispatch;
 
-/// <summary>By a grain call: the first way between processes, and the fallback of faster ones.</summary>
+/// <summary>By a grain call: the fallback of the fabric.</summary>
 internal sealed class GrainCallChannel(ShardId shard, IExpertShardGrain grain) : IExpertChannel
 {
-    private int _inFlight;
+    private int _pairsInFlight;
 
     public ShardId Shard => shard;
 
-    public int InFlight => Volatile.Read(ref _inFlight);
+    public int PairsInFlight => Volatile.Read(ref _pairsInFlight);
+
+    public void Suspect(int expert, bool isSure) => grain.SuspectAsync(expert, isSure).AsTask().Ignore();
 
     public async ValueTask<ExpertReply> SubmitAsync(ExpertFrame frame, CancellationToken cancellationToken)
     {
-        Interlocked.Increment(ref _inFlight);
+        int pairs = frame.Pairs;
+        Interlocked.Add(ref _pairsInFlight, pairs);
         try
         {
             ExpertReply reply = await grain.ForwardAsync(frame, cancellationToken).ConfigureAwait(false);
@@ -28,7 +31,7 @@ internal sealed class GrainCallChannel(ShardId shard, IExpertShardGrain grain) :
         }
         finally
         {
-            Interlocked.Decrement(ref _inFlight);
+            Interlocked.Add(ref _pairsInFlight, -pairs);
         }
     }
 }

@@ -5,17 +5,17 @@ using K2Cluster.Kernels.Experts;
 namespace K2Cluster.Cluster.Dispatch;
 
 /// <summary>
-/// The dispatcher's way to one shard: in process, a grain call, or (later) the fabric. Submitting starts the call; the
+/// The dispatcher's way to one shard: in process, over the fabric, or by a grain call. Submitting starts the call; the
 /// returned task is its ticket. Several may be in flight; each has a bounded life.
 /// </summary>
 public interface IExpertChannel
 {
     ShardId Shard { get; }
 
-    /// <summary>Calls that were submitted and are not answered.</summary>
-    int InFlight { get; }
+    /// <summary>(row, expert) pairs of the calls that were submitted and are not answered.</summary>
+    int PairsInFlight { get; }
 
-    /// <summary>Whether the other side has not given a sign of life for seconds: it hangs, or the network does. What is asked of it may never be answered.</summary>
+    /// <summary>Whether the other side has not given a sign of life for seconds: it, its device or the network hangs, or its process is gone. What is asked of it may never be answered.</summary>
     bool IsSilent => false;
 
     /// <summary>
@@ -24,6 +24,9 @@ public interface IExpertChannel
     /// </summary>
     /// <exception cref="ShardUnavailableException">The shard cannot be reached: dead, unknown, or past the time limit.</exception>
     ValueTask<ExpertReply> SubmitAsync(ExpertFrame frame, CancellationToken cancellationToken);
+
+    /// <summary>Tells the shard that it gave no finite numbers for an expert, as <see cref="ILocalShard.Suspect"/>. Waits for nothing; where the word is lost, the next one follows.</summary>
+    void Suspect(int expert, bool isSure);
 
     /// <summary>As <see cref="ILocalShard.ComputesHere"/>; false for what is reached over a wire.</summary>
     bool ComputesHere => false;

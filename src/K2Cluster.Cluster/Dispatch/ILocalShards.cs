@@ -27,6 +27,11 @@ public interface ILocalShard
     /// <param name="pairs">[rows × experts per token], in: all Pending; out: Done, Failed, NotHeld or, where it is not for this shard to say, Pending.</param>
     /// <returns>Why pairs failed; null when none did.</returns>
     string? Compute(ExpertBatch batch, Span<PairStatus> pairs);
+
+    /// <summary>It gave no finite numbers for an expert (index of the grid): it loads it anew, if it has not done so lately.</summary>
+    /// <param name="expert">Index of the grid.</param>
+    /// <param name="isSure">Whether another replica gave finite numbers for the same input.</param>
+    void Suspect(int expert, bool isSure);
 }
 
 /// <summary>A process without shards.</summary>

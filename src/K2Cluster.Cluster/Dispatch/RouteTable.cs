@@ -51,6 +51,9 @@ internal sealed class RouteTable
 
     public ShardPace Pace(int shard) => _paces[shard];
 
+    /// <summary>Pairs that the shard computes in a second, as the plan says it; only the ratio to other shards counts.</summary>
+    public float Speed(int shard) => Plan.Speeds.IsDefaultOrEmpty ? 1 : Plan.Speeds[shard];
+
     /// <summary>The shard's id as text, for tags.</summary>
     public string Name(int shard) => _names[shard];
 

@@ -18,18 +18,35 @@ internal sealed class ShardPace(TimeProvider time)
     private long _avoidUntil;
     private int _latePeriods;
 
+    /// <summary>What is told of its lateness.</summary>
+    public LateCalls LateCalls { get; } = new(time);
+
     /// <summary>Whether it was late and another replica is better asked. It gets another chance after a while, twice as long each time.</summary>
     public bool IsAvoided => Volatile.Read(ref _avoidUntil) > time.GetTimestamp();
 
     /// <summary>After how long (timestamp units) a call of so many pairs is late: four deviations above the mean, and never below <paramref name="shortest"/>; null while too little is known.</summary>
+    /// <remarks>
+    /// A size that was hardly seen goes by the nearest one that was: by a larger one's time as it is, by a smaller one's as many
+    /// times as it is smaller. A shard that falls silent is most often asked something of a size that it has not answered yet.
+    /// </remarks>
     public long? LateAfter(int pairs, TimeSpan shortest)
     {
         int size = Size(pairs);
-        if (Volatile.Read(ref _count[size]) < Learned)
-            return null;
-        double limit = _mean[size] + (4 * _deviation[size]);
-        return (long)Math.Max(limit, shortest.TotalSeconds * time.TimestampFrequency);
+        for (int distance = 0; distance < Sizes; distance++)
+        {
+            if (LimitOf(size + distance) is { } larger)
+                return Math.Max((long)larger, Shortest());
+            if (LimitOf(size - distance) is { } smaller)
+                return Math.Max((long)(smaller * (1L << distance)), Shortest());
+        }
+
+        return null;
+
+        long Shortest() => time.Units(shortest);
     }
+
+    private double? LimitOf(int size) =>
+        (uint)size < Sizes && Volatile.Read(ref _count[size]) >= Learned ? _mean[size] + (4 * _deviation[size]) : null;
 
     /// <summary>Takes the duration (timestamp units) of an answered call.</summary>
     public void Answered(int pairs, long duration)
@@ -59,16 +76,14 @@ internal sealed class ShardPace(TimeProvider time)
     }
 
     /// <summary>A call is late: the shard is avoided for a while.</summary>
-    /// <returns>Whether that is news.</returns>
-    public bool Late(TimeSpan first, TimeSpan longest)
+    public void Late(TimeSpan first, TimeSpan longest)
     {
         if (IsAvoided)
-            return false;
+            return;
         int periods = Math.Min(_latePeriods, 30);
         double seconds = Math.Min(first.TotalSeconds * (1L << periods), longest.TotalSeconds);
         Volatile.Write(ref _latePeriods, periods + 1);
         Volatile.Write(ref _avoidUntil, time.GetTimestamp() + (long)(seconds * time.TimestampFrequency));
-        return true;
     }
 
     /// <summary>Sizes by powers of two.</summary>

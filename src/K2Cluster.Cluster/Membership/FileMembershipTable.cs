@@ -66,11 +66,11 @@ internal sealed class FileMembershipTable(MembershipFile file, string siloName, 
 
     public Task UpdateIAmAlive(MembershipEntry entry) => WriteAsync(rows => rows.UpdateAliveTime(entry));
 
-    /// <summary>Whether the table has members whose death nobody wrote down yet, or is newer than <paramref name="version"/>.</summary>
+    /// <summary>Whether the table has members whose death nobody wrote down yet, or is another than that of <paramref name="version"/>: newer, or begun anew.</summary>
     public bool HasNews(long version)
     {
         MembershipRows rows = file.Read();
-        return rows.Version > version || HasGone(rows);
+        return rows.Version != version || HasGone(rows);
     }
 
     private void CheckName(MembershipRows rows)

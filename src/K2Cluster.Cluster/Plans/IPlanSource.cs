@@ -11,6 +11,9 @@ public interface IPlanSource
     /// <summary>Why no work should be admitted, as one line for people; null when every expert is there, or will be as soon as it is loaded again.</summary>
     string? NotReadyReason { get; }
 
+    /// <summary>The same for clients, who may be strangers: names no host and no shard.</summary>
+    string? PublicNotReadyReason { get; }
+
     /// <summary>Ends when a plan newer than <paramref name="known"/> is there.</summary>
     Task WaitForNewerAsync(Epoch known, CancellationToken cancellationToken);
 

@@ -19,8 +19,19 @@ internal sealed class PlanBoard : IPlanSource
         get
         {
             State state = _state;
-            return state.Plan is null ? state.Problem ?? "waiting for a placement plan"
-                : state.Gone ?? (state.WasComplete && state.Plan.IsFilling ? null : state.Plan.Incomplete);
+            return state.Plan is null ? state.Problem ?? "waiting for a placement plan" : state.Gone ?? (state.LacksExperts ? state.Plan.Incomplete : null);
+        }
+    }
+
+    public string? PublicNotReadyReason
+    {
+        get
+        {
+            State state = _state;
+            return state.Plan is null ? "no silo has said yet which experts it has"
+                : state.Gone is not null ? "every silo is gone: the operator must start one"
+                : state.LacksExperts ? state.Plan.PublicIncomplete ?? "experts are missing: the operator must start another silo"
+                : null;
         }
     }
 
@@ -71,6 +82,7 @@ internal sealed class PlanBoard : IPlanSource
         ExpertGrid grid = plan.Grid;
         bool valid = grid.Layers > 0 && grid.Experts > 0 && (long)grid.Layers * grid.Experts < int.MaxValue
             && !plan.Shards.IsDefault && !plan.ReplicaStarts.IsDefault && !plan.ReplicaShards.IsDefault
+            && (plan.Speeds.IsDefaultOrEmpty || (plan.Speeds.Length == plan.Shards.Length && plan.Speeds.All(speed => float.IsFinite(speed) && speed > 0)))
             && plan.ReplicaStarts.Length == grid.Count + 1 && plan.ReplicaStarts[0] == 0 && plan.ReplicaStarts[^1] == plan.ReplicaShards.Length;
         for (int i = 0; valid && i < grid.Count; i++)
             valid = plan.ReplicaStarts[i] <= plan.ReplicaStarts[i + 1];
@@ -80,5 +92,8 @@ internal sealed class PlanBoard : IPlanSource
             throw new ArgumentException($"The placement plan of epoch {plan.Epoch} contradicts itself.");
     }
 
-    private sealed record State(PlacementPlan? Plan, string? Problem, string? Gone, bool WasComplete, TaskCompletionSource Changed);
+    private sealed record State(PlacementPlan? Plan, string? Problem, string? Gone, bool WasComplete, TaskCompletionSource Changed)
+    {
+        public bool LacksExperts => Plan?.Incomplete is not null && !(WasComplete && Plan.IsFilling);
+    }
 }

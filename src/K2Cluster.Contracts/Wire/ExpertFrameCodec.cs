@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Diagnostics;
 using Orleans.Serialization.Buffers;
 using Orleans.Serialization.Cloning;
 using Orleans.Serialization.Codecs;
@@ -16,7 +15,7 @@ namespace K2Cluster.Contracts.Wire;
 public sealed class ExpertFrameCodec : IFieldCodec<ExpertFrame>, IDeepCopier<ExpertFrame>, IOptionalDeepCopier
 {
     /// <summary>Version, incarnation, epoch (two), layer, rows, pairs, hidden size, length, trace (id, span, flags).</summary>
-    private const int HeaderLength = 1 + (3 * sizeof(long)) + (5 * sizeof(int)) + 16 + 8 + 1;
+    private const int HeaderLength = 1 + (3 * sizeof(long)) + (5 * sizeof(int)) + TraceWire.Length;
     private const string Type = nameof(ExpertFrame);
 
     /// <inheritdoc/>
@@ -37,15 +36,8 @@ public sealed class ExpertFrameCodec : IFieldCodec<ExpertFrame>, IDeepCopier<Exp
         writer.WriteInt32(value.Pairs);
         writer.WriteInt32(value.HiddenSize);
         writer.WriteInt32(value.Length);
-        Span<byte> trace = stackalloc byte[25];
-        trace.Clear();
-        if (value.Trace != default)
-        {
-            value.Trace.TraceId.CopyTo(trace[..16]);
-            value.Trace.SpanId.CopyTo(trace.Slice(16, 8));
-            trace[24] = (byte)value.Trace.TraceFlags;
-        }
-
+        Span<byte> trace = stackalloc byte[TraceWire.Length];
+        TraceWire.Write(trace, value.Trace);
         writer.Write(trace);
         writer.Write(value.Payload.Span);
     }
@@ -65,7 +57,7 @@ public sealed class ExpertFrameCodec : IFieldCodec<ExpertFrame>, IDeepCopier<Exp
         int pairs = reader.ReadInt32();
         int hiddenSize = reader.ReadInt32();
         int length = reader.ReadInt32();
-        Span<byte> trace = stackalloc byte[25];
+        Span<byte> trace = stackalloc byte[TraceWire.Length];
         reader.ReadBytes(trace);
         if (!FrameLimits.AllowFrame(rows, pairs, hiddenSize, length) || length != end - reader.Position)
             throw new FrameFormatException($"{Type}: {rows} rows, {pairs} pairs and hidden size {hiddenSize} in {length} bytes of {end - reader.Position}.");
@@ -78,7 +70,7 @@ public sealed class ExpertFrameCodec : IFieldCodec<ExpertFrame>, IDeepCopier<Exp
             Rows = rows,
             Pairs = pairs,
             HiddenSize = hiddenSize,
-            Trace = ReadTrace(trace),
+            Trace = TraceWire.Read(trace),
         };
         PayloadWire.ReadPayload(ref reader, frame, length);
         PayloadWire.CheckEnd(ref reader, end, Type);
@@ -91,9 +83,4 @@ public sealed class ExpertFrameCodec : IFieldCodec<ExpertFrame>, IDeepCopier<Exp
 
     /// <inheritdoc/>
     public bool IsShallowCopyable() => true;
-
-    private static ActivityContext ReadTrace(ReadOnlySpan<byte> trace) =>
-        trace[..24].IndexOfAnyExcept((byte)0) < 0
-            ? default
-            : new ActivityContext(ActivityTraceId.CreateFromBytes(trace[..16]), ActivitySpanId.CreateFromBytes(trace.Slice(16, 8)), (ActivityTraceFlags)(trace[24] & 1), isRemote: true);
 }

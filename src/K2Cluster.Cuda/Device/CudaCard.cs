@@ -16,10 +16,19 @@ public sealed record CudaCard(int Ordinal, string Name, Version Capability, long
     /// <summary>"cuda:0 NVIDIA H100".</summary>
     public string FullName => $"cuda:{Ordinal} {Name}";
 
-    /// <exception cref="CudaException">The driver cannot tell.</exception>
+    /// <summary>Asks the driver. A card that cannot be asked cannot be used, and keeps nobody from the others.</summary>
     internal static CudaCard Read(int ordinal)
     {
-        CudaDeviceProperties properties = CudaContext.GetDeviceInfo(ordinal);
+        CudaDeviceProperties properties;
+        try
+        {
+            properties = CudaContext.GetDeviceInfo(ordinal);
+        }
+        catch (CudaException exception)
+        {
+            return new CudaCard(ordinal, "GPU", new Version(0, 0), 0, $"cuda:{ordinal} cannot be asked what it is: {exception.Message}");
+        }
+
         string? refusal = properties.ComputeCapability < LeastCapability
             ? $"cuda:{ordinal} {properties.DeviceName} has compute capability {properties.ComputeCapability}; the kernels need {LeastCapability} (Ampere) or newer."
             : null;

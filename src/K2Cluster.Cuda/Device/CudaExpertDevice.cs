@@ -14,8 +14,9 @@ namespace K2Cluster.Cuda.Device;
 public sealed class CudaExpertDevice : IExpertDevice
 {
     /// <summary>
-    /// A device is given up after so many failures of forwards in a row, or of loads, even if the driver calls each of them
-    /// passing: the plan would go on to send it every request of its experts, and to count on it for those that never come.
+    /// A device is given up after so many failures of forwards in a row, of loads, or of making room for larger forwards, even
+    /// if the driver calls each of them passing: the plan would go on to send it every request of its experts, and to count on
+    /// it for those that never come.
     /// </summary>
     private const int MostFailures = 3;
 
@@ -42,6 +43,7 @@ public sealed class CudaExpertDevice : IExpertDevice
     private readonly Lock _gate = new();
     private int _failedForwards;
     private int _failedLoads;
+    private int _failedWorks;
     private string? _lost;
     private bool _disposed;
 
@@ -176,11 +178,13 @@ public sealed class CudaExpertDevice : IExpertDevice
         Enter();
         try
         {
-            return new CudaExpertWork(this, _shape, _kernels, _slab, maxRows, maxPairs);
+            CudaExpertWork work = new(this, _shape, _kernels, _slab, maxRows, maxPairs);
+            Volatile.Write(ref _failedWorks, 0);
+            return work;
         }
         catch (CudaException exception)
         {
-            throw Explain(exception);
+            throw Explain(exception, Interlocked.Increment(ref _failedWorks));
         }
     }
 

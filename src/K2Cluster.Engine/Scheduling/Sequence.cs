@@ -20,7 +20,7 @@ internal sealed class Sequence
     private volatile bool _cancelled;
     private int _hasReader;
 
-    /// <param name="request">Validated; its prompt is copied.</param>
+    /// <param name="request">Validated; its prompt is copied, and what it generated elsewhere.</param>
     /// <param name="maxTokens">The request's own, cut to the context.</param>
     /// <param name="deadline">On the engine's clock.</param>
     /// <param name="draftTokens">Most tokens to draft for a step; 0 for none.</param>
@@ -32,6 +32,7 @@ internal sealed class Sequence
         PromptLength = request.Prompt.Length;
         _tokens = new List<int>(PromptLength + Math.Min(maxTokens, 256));
         _tokens.AddRange(request.Prompt.Span);
+        _tokens.AddRange(request.Generated.Span);
         Pages = new List<int>(PagesFor(PromptLength + Math.Min(maxTokens, 1024)));
         _stopTokens = [.. request.StopTokens];
         Sampling = new SamplingState(request);

@@ -4,45 +4,49 @@ using K2Cluster.Fabric.Handshake;
 namespace K2Cluster.Fabric.Connections;
 
 /// <summary>The side that asks.</summary>
-internal sealed class ClientConnection(string name, FabricSocket socket, FabricLane lane, FabricOptions options, Action onOpened) : FabricConnection(name, socket, options)
+internal sealed class ClientConnection(string name, FabricSocket socket, FabricLane lane, FabricOptions options, Action onOpened, PongReader onPong) : FabricConnection(name, socket, options)
 {
-    private CallSlots _slots = new(1);
+    private CallSlots _slots = new(1, 1);
     private volatile bool _leaves;
     private int _leaveTicks;
 
     /// <summary>Whether it takes calls.</summary>
     public bool IsReady => IsOpen && !_leaves;
 
-    /// <summary>Sends a call. Unless Taken, call and payload are the caller's still.</summary>
-    public SendOutcome TrySend(FabricCall call, ReadOnlySpan<byte> head, PooledBytes payload)
+    /// <summary>Sends a call, or keeps it until there is room. Unless Taken, call and payload are the caller's still.</summary>
+    public SendOutcome TrySend(FabricCall call, ReadOnlySpan<byte> head, PooledBytes payload, int replyBytes)
     {
         if (!IsReady)
             return SendOutcome.Closed;
-        if (!_slots.TryAdd(call, this))
-            return IsOpen ? SendOutcome.Full : SendOutcome.Closed;
-        Options.Counts.Called();
-        ulong id = call.Id;
-        SendOutcome outcome = Writer.TrySend(FrameType.Request, id, head, payload);
-        if (outcome == SendOutcome.Taken)
-            return outcome;
-        if (_slots.TryRemove(call, id))
+        if (_slots.TryAdd(call, this, (long)payload.Length + replyBytes))
         {
-            Options.Counts.Answered(1);
-            EndIfLeft();
-            return outcome;
+            Send(call.Id, head, payload);
+            return SendOutcome.Taken;
         }
 
-        // The end of the connection has failed the call already.
-        payload.Return();
-        return SendOutcome.Taken;
+        SendOutcome outcome = _slots.TryWait(new WaitingCall(call, head.ToArray(), payload, replyBytes));
+        if (outcome == SendOutcome.Taken)
+        {
+            Options.Counts.Waited();
+            SendWaiting(); // there may be room since, and nothing in flight whose end would tell
+        }
+
+        return outcome;
     }
 
     /// <summary>Lets go of a call: its answer will be dropped. False when it has ended already.</summary>
-    public bool TryAbandon(FabricCall call, ulong id)
+    public bool TryAbandon(FabricCall call)
     {
-        if (!_slots.TryAbandon(call, id))
+        if (!_slots.TryAbandon(call, out ulong id, out WaitingCall? waiting))
             return false;
-        Writer.TrySend(FrameType.Cancel, id, default, default); // not taken: the answer is dropped all the same
+        if (waiting is null)
+        {
+            Writer.TrySend(FrameType.Cancel, id, default, default); // not taken, or before its request: the answer is dropped all the same
+            return true;
+        }
+
+        waiting.Payload.Return();
+        SendWaiting();
         return true;
     }
 
@@ -52,6 +56,7 @@ internal sealed class ClientConnection(string name, FabricSocket socket, FabricL
         _leaves = true;
         if (IsOpen)
             Writer.TrySend(FrameType.Goodbye, 0, default, default);
+        SendWaiting();
         EndIfLeft();
     }
 
@@ -85,7 +90,7 @@ internal sealed class ClientConnection(string name, FabricSocket socket, FabricL
             return false;
         }
 
-        _slots = new CallSlots(Math.Min(Options.Slots, welcome.Slots));
+        _slots = new CallSlots(Math.Min(Options.Slots, welcome.Slots), Math.Min(Options.InFlightBytes, welcome.InFlightBytes));
         return true;
     }
 
@@ -119,29 +124,62 @@ internal sealed class ClientConnection(string name, FabricSocket socket, FabricL
             call.Answered(frame.Head, frame.Payload);
         else
             call.Failed(new FabricException($"{Name}: {ReadText(frame.Head)}"));
+        SendWaiting();
         EndIfLeft();
     }
 
     protected override void PeerLeaves()
     {
         _leaves = true;
+        SendWaiting();
         EndIfLeft();
     }
+
+    protected override void Ponged(ReadOnlySpan<byte> head) => onPong(head);
 
     protected override void Closed(string reason)
     {
         List<FabricCall> open = _slots.Close(out int inFlight);
         Options.Counts.Answered(inFlight);
         foreach (FabricCall call in open)
+            Fail(call, reason);
+        FailWaiting(reason);
+    }
+
+    private void Send(ulong id, ReadOnlySpan<byte> head, PooledBytes payload)
+    {
+        Options.Counts.Called();
+        if (Writer.TrySend(FrameType.Request, id, head, payload) != SendOutcome.Taken)
+            payload.Return(); // the connection is ending, which fails the call
+    }
+
+    /// <summary>Sends what waits and has room now. Called after all that makes room: the end of a call, in flight or waiting.</summary>
+    private void SendWaiting()
+    {
+        if (_leaves)
+            FailWaiting($"{Name} takes no more calls");
+        while (_slots.TryTakeWaiting(out WaitingCall? waiting, out ulong id))
+            Send(id, waiting.Head, waiting.Payload);
+    }
+
+    private void FailWaiting(string reason)
+    {
+        foreach (WaitingCall waiting in _slots.TakeAllWaiting())
         {
-            try
-            {
-                call.Failed(new FabricException(reason));
-            }
-            catch (Exception)
-            {
-                // Of what awaited it, which has nowhere else to throw to; the others must hear of the end all the same.
-            }
+            waiting.Payload.Return();
+            Fail(waiting.Call, reason);
+        }
+    }
+
+    private static void Fail(FabricCall call, string reason)
+    {
+        try
+        {
+            call.Failed(new FabricException(reason));
+        }
+        catch (Exception)
+        {
+            // Of what awaited it, which has nowhere else to throw to; the others must hear of their end all the same.
         }
     }
 

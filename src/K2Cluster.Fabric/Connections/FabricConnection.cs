@@ -18,6 +18,8 @@ internal abstract class FabricConnection
     private bool _isEnded;
     private int _unheard;
     private volatile bool _isOpen;
+    private volatile bool _isLost;
+    private volatile bool _endedSilent;
 
     protected FabricConnection(string name, FabricSocket socket, FabricOptions options)
     {
@@ -32,8 +34,11 @@ internal abstract class FabricConnection
     /// <summary>Whether it is past its handshake and not ended.</summary>
     public bool IsOpen => _isOpen;
 
-    /// <summary>Whether nothing was heard for so long that the peer may hang.</summary>
-    public bool IsSilent => _isOpen && Volatile.Read(ref _unheard) >= _options.SilentAfter;
+    /// <summary>Whether nothing was heard for so long that the peer may hang, also when it was ended for that.</summary>
+    public bool IsSilent => _endedSilent || (_isOpen && Volatile.Read(ref _unheard) >= _options.SilentAfter);
+
+    /// <summary>Whether it was open and ended without a word: the peer may be dead. Known before its calls fail.</summary>
+    public bool IsLost => _isLost;
 
     /// <summary>Why it ended; null while it goes on.</summary>
     public string? EndReason => Volatile.Read(ref _endReason);
@@ -49,24 +54,17 @@ internal abstract class FabricConnection
     /// <summary>Greets and reads until the end, on the calling thread. Never throws.</summary>
     public EndKind Run()
     {
+        bool wasOpen = false;
         try
         {
-            if (TryGreet())
+            if (TryGreet() && TryOpen())
             {
+                wasOpen = true;
                 Reader.MaxPayload = _options.PayloadBytes;
-                _isOpen = true;
                 Volatile.Write(ref _unheard, 0);
                 _options.Counts.Connected();
-                try
-                {
-                    Opened();
-                    ReadFrames();
-                }
-                finally
-                {
-                    _isOpen = false;
-                    _options.Counts.Disconnected();
-                }
+                Opened();
+                ReadFrames();
             }
         }
         catch (ProtocolException exception)
@@ -78,11 +76,19 @@ internal abstract class FabricConnection
             Fail(exception);
         }
 
-        End(EndKind.Ours, "it was ended");
+        Close("it was ended");
+        if (wasOpen)
+            _options.Counts.Disconnected();
+        return _endKind;
+    }
+
+    /// <summary>Ends it where that was not done, and frees what it has. Called instead of <see cref="Run"/> where there is no thread for that.</summary>
+    public void Close(string reason)
+    {
+        End(EndKind.Ours, reason);
         Writer.Dispose();
         Socket.Dispose();
         Closed(EndReason!);
-        return _endKind;
     }
 
     /// <summary>Ends it with a reason, from any thread; the first one counts.</summary>
@@ -95,9 +101,10 @@ internal abstract class FabricConnection
             _isEnded = true;
             _endKind = kind;
             Volatile.Write(ref _endReason, reason);
+            _isLost = kind == EndKind.Lost && _isOpen; // before it takes no more: a call that finds it closed asks why
+            _isOpen = false;
         }
 
-        _isOpen = false;
         if (tellPeer)
             SendText(0, reason);
         Socket.Abort();
@@ -112,9 +119,10 @@ internal abstract class FabricConnection
             if (unheard > _options.HandshakeLimit)
                 End(EndKind.Ours, $"{Name} did not greet within {_options.HandshakeLimit} heartbeats");
         }
-        else if (unheard > _options.AbandonAfter)
+        else if (unheard > _options.RenewAfter)
         {
-            End(EndKind.Ours, $"{Name} was silent for {_options.AbandonAfter} heartbeats");
+            _endedSilent = true;
+            End(EndKind.Ours, $"{Name} was silent for {_options.RenewAfter} heartbeats");
         }
         else
         {
@@ -134,7 +142,15 @@ internal abstract class FabricConnection
     /// <summary>The peer begins nothing new.</summary>
     protected abstract void PeerLeaves();
 
-    /// <summary>Called once, on the running thread, after the last frame.</summary>
+    /// <summary>Writes what this end says of itself in answer to a heartbeat, and returns its length.</summary>
+    protected virtual int Progress(Span<byte> head) => 0;
+
+    /// <summary>Takes what the peer says of itself.</summary>
+    protected virtual void Ponged(ReadOnlySpan<byte> head)
+    {
+    }
+
+    /// <summary>Called once, after the last frame.</summary>
     protected abstract void Closed(string reason);
 
     /// <summary>Sends a Refusal; one with a long text is cut.</summary>
@@ -147,17 +163,35 @@ internal abstract class FabricConnection
 
     protected static string ReadText(ReadOnlySpan<byte> head) => Encoding.UTF8.GetString(head);
 
+    /// <summary>Whether what ended a stream (null: its end) came from the peer's host, as when its process dies. What the network or this host brings about does not.</summary>
+    internal static bool IsLoss(Exception? exception) => exception switch
+    {
+        null or EndOfStreamException => true,
+        IOException { InnerException: SocketException inner } => IsLoss(inner),
+        SocketException socket => socket.SocketErrorCode is SocketError.ConnectionReset or SocketError.Shutdown, // the latter is EPIPE
+        _ => false,
+    };
+
+    /// <summary>False when it was ended meanwhile.</summary>
+    private bool TryOpen()
+    {
+        lock (_ending)
+            return _isOpen = !_isEnded;
+    }
+
     private void ReadFrames()
     {
+        Span<byte> pong = stackalloc byte[FrameHeader.MaxHeadLength];
         while (Reader.TryRead(out Frame frame))
         {
             Volatile.Write(ref _unheard, 0);
             switch (frame.Header.Type)
             {
                 case FrameType.Ping:
-                    Writer.TrySend(FrameType.Pong, 0, default, default);
+                    Writer.TrySend(FrameType.Pong, 0, pong[..Progress(pong)], default);
                     break;
                 case FrameType.Pong:
+                    Ponged(frame.Head);
                     break;
                 case FrameType.Goodbye:
                     lock (_ending)
@@ -189,8 +223,7 @@ internal abstract class FabricConnection
         bool wasTold;
         lock (_ending)
             wasTold = _endKind == EndKind.Told;
-        bool isLost = exception is null or EndOfStreamException or SocketException or IOException { InnerException: SocketException };
-        EndKind kind = wasTold ? EndKind.Told : isLost ? EndKind.Lost : EndKind.Ours;
+        EndKind kind = wasTold ? EndKind.Told : IsLoss(exception) ? EndKind.Lost : EndKind.Ours;
         End(kind, exception is null or EndOfStreamException ? $"{Name} closed the connection" : $"{Name}: {exception.Message}");
     }
 }

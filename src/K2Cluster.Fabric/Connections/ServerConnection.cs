@@ -9,6 +9,7 @@ internal sealed class ServerConnection(string name, FabricSocket socket, FabricO
     private readonly FabricRequest?[] _requests = new FabricRequest?[options.Slots];
     private readonly Lock _lock = new();
     private int _open;
+    private long _openBytes;
 
     /// <summary>Who the peer says it is; null before its greeting.</summary>
     public string? PeerName { get; private set; }
@@ -84,6 +85,8 @@ internal sealed class ServerConnection(string name, FabricSocket socket, FabricO
     {
     }
 
+    protected override int Progress(Span<byte> head) => service.Progress(head);
+
     protected override void Closed(string reason)
     {
         lock (_lock)
@@ -100,7 +103,7 @@ internal sealed class ServerConnection(string name, FabricSocket socket, FabricO
         FabricRequest request;
         try
         {
-            request = Begin(frame.Header.Id);
+            request = Begin(frame.Header.Id, frame.Payload.Length);
         }
         catch (ProtocolException)
         {
@@ -118,7 +121,7 @@ internal sealed class ServerConnection(string name, FabricSocket socket, FabricO
         }
     }
 
-    private FabricRequest Begin(ulong id)
+    private FabricRequest Begin(ulong id, int bytes)
     {
         uint slot = (uint)id;
         if (slot >= (uint)_requests.Length)
@@ -130,8 +133,11 @@ internal sealed class ServerConnection(string name, FabricSocket socket, FabricO
             FabricRequest request = _requests[slot] ??= new FabricRequest(this);
             if (request.Id != 0)
                 throw new ProtocolException($"a second request in slot {slot}, whose first is not answered");
-            request.Begin(id);
+            if (_openBytes > 0 && _openBytes + bytes > Options.InFlightBytes)
+                throw new ProtocolException($"{_openBytes + bytes} bytes of requests at once, {Options.InFlightBytes} are allowed");
+            request.Begin(id, bytes);
             _open++;
+            _openBytes += bytes;
             return request;
         }
     }
@@ -154,8 +160,9 @@ internal sealed class ServerConnection(string name, FabricSocket socket, FabricO
             ulong id = request.Id;
             if (id == 0)
                 throw new InvalidOperationException("The request was answered already.");
-            request.Free();
+            _openBytes -= request.Bytes;
             _open--;
+            request.Free();
             return id;
         }
     }

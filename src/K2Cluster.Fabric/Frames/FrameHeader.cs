@@ -55,8 +55,8 @@ internal readonly record struct FrameHeader(FrameType Type, ulong Id, int HeadLe
         (int mostHead, int mostPayload) = type switch
         {
             FrameType.Request or FrameType.Reply => (MaxHeadLength, maxPayload),
-            FrameType.Hello or FrameType.Welcome or FrameType.Refusal => (MaxHeadLength, 0),
-            FrameType.Cancel or FrameType.Ping or FrameType.Pong or FrameType.Goodbye => (0, 0),
+            FrameType.Hello or FrameType.Welcome or FrameType.Refusal or FrameType.Pong => (MaxHeadLength, 0),
+            FrameType.Cancel or FrameType.Ping or FrameType.Goodbye => (0, 0),
             _ => throw new ProtocolException($"a frame of unknown type {(byte)type}"),
         };
         if (headLength > mostHead)

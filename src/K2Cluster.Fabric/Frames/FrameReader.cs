@@ -33,7 +33,10 @@ internal sealed class FrameReader(FabricSocket socket, FabricCounts counts)
         {
             ReadPayload(payload.Span);
             if (FrameHeader.Hash(headerAndHead, payload.Span) != header.Checksum)
+            {
+                counts.ChecksumFailed();
                 throw new ProtocolException($"a {header.Type} whose checksum is wrong: it was changed on its way");
+            }
         }
         catch
         {

@@ -22,6 +22,7 @@ internal enum FrameType : byte
 
     Ping = 7,
 
+    /// <summary>Answers a ping; head: what the service says of itself.</summary>
     Pong = 8,
 
     /// <summary>The sender leaves: what is under way is finished, nothing new is begun.</summary>

@@ -31,7 +31,7 @@ internal sealed class FrameWriter : IDisposable
         _inlineBytes = Math.Min(options.InlineBytes, socket.SafeWriteBytes);
         _output = GC.AllocateUninitializedArray<byte>(Math.Max(_inlineBytes, 16 << 10));
 
-        // An answer for each slot, as many cancellations or requests, and pings.
+        // An answer for each slot, as many cancellations, and pings.
         _maxFrames = (2 * options.Slots) + 64;
         _queue = new Queue<Waiting>(64);
         _thread = new Thread(Run) { Name = $"k2-fabric-write {name}", IsBackground = true };
@@ -98,7 +98,9 @@ internal sealed class FrameWriter : IDisposable
         SendOutcome outcome;
         lock (_gate)
         {
-            outcome = _closed ? SendOutcome.Closed : _queue.Count >= _maxFrames || _queued + length > _queueBytes ? SendOutcome.Full : SendOutcome.Taken;
+            // Requests are bounded by their connection's slots already.
+            bool isFull = type != FrameType.Request && (_queue.Count >= _maxFrames || _queued + length > _queueBytes);
+            outcome = _closed ? SendOutcome.Closed : isFull ? SendOutcome.Full : SendOutcome.Taken;
             if (outcome == SendOutcome.Taken)
             {
                 _queue.Enqueue(new Waiting(start, payload));

@@ -6,14 +6,14 @@ namespace K2Cluster.Fabric.Handshake;
 
 /// <summary>
 /// Who an end is: the head of Hello and Welcome. Lowest and highest version it speaks (1 each; in a Welcome both are the one
-/// chosen), lane (1), slots (4), cluster id and name (length in 1, UTF-8). What follows is of later versions and skipped.
+/// chosen), lane (1), slots (4), bytes in flight (4), cluster id and name (length in 1, UTF-8). What follows is of later versions and skipped.
 /// </summary>
-internal sealed record Greeting(byte LowestVersion, byte HighestVersion, FabricLane Lane, int Slots, string ClusterId, string Name)
+internal sealed record Greeting(byte LowestVersion, byte HighestVersion, FabricLane Lane, int Slots, int InFlightBytes, string ClusterId, string Name)
 {
-    private const int FixedLength = 7;
+    private const int FixedLength = 11;
 
     public static Greeting Of(FabricOptions options, FabricLane lane) =>
-        new(FrameHeader.Version, FrameHeader.Version, lane, options.Slots, options.ClusterId, options.Name);
+        new(FrameHeader.Version, FrameHeader.Version, lane, options.Slots, options.InFlightBytes, options.ClusterId, options.Name);
 
     public static void CheckText(string text)
     {
@@ -29,16 +29,19 @@ internal sealed record Greeting(byte LowestVersion, byte HighestVersion, FabricL
         ReadOnlySpan<byte> texts = head[FixedLength..];
         string clusterId = ReadText(ref texts);
         string name = ReadText(ref texts);
-        Greeting greeting = new(head[0], head[1], (FabricLane)head[2], BinaryPrimitives.ReadInt32LittleEndian(head[3..]), clusterId, name);
+        Greeting greeting = new(head[0], head[1], (FabricLane)head[2], BinaryPrimitives.ReadInt32LittleEndian(head[3..]), BinaryPrimitives.ReadInt32LittleEndian(head[7..]), clusterId, name);
         if (greeting.Lane > FabricLane.Bulk)
             throw new ProtocolException($"a greeting for lane {head[2]}");
-        return greeting.Slots > 0 ? greeting : throw new ProtocolException($"a greeting that offers {greeting.Slots} requests in flight");
+        return greeting is { Slots: > 0, InFlightBytes: > 0 }
+            ? greeting
+            : throw new ProtocolException($"a greeting that offers {greeting.Slots} requests of {greeting.InFlightBytes} bytes in flight");
     }
 
     public int Write(Span<byte> head)
     {
         (head[0], head[1], head[2]) = (LowestVersion, HighestVersion, (byte)Lane);
         BinaryPrimitives.WriteInt32LittleEndian(head[3..], Slots);
+        BinaryPrimitives.WriteInt32LittleEndian(head[7..], InFlightBytes);
         int length = FixedLength;
         foreach (string text in (ReadOnlySpan<string>)[ClusterId, Name])
         {

@@ -5,6 +5,18 @@ namespace K2Cluster.GpuCheck.Verification;
 /// <param name="Pairs">Row and expert of each.</param>
 internal sealed record Load(string Name, (int Row, int Expert)[] Pairs)
 {
+    /// <summary>Rows of the call.</summary>
+    public int Rows { get; init; } = Pairs.Max(pair => pair.Row) + 1;
+
+    /// <summary>Two rows, and pairs of rows and experts just beyond the first and the last.</summary>
+    /// <param name="experts">Of a layer of the table.</param>
+    public static Load Strays(int experts) => new("pairs out of range", [(0, 0), (2, 0), (0, experts), (-1, 0), (0, -1), (1, 0)]) { Rows = 2 };
+
+    /// <summary>Whether there is no such row, or no such expert.</summary>
+    /// <param name="pair">One of the pairs.</param>
+    /// <param name="experts">Of a layer of the table.</param>
+    public bool IsStray(int pair, int experts) => (uint)Pairs[pair].Row >= (uint)Rows || (uint)Pairs[pair].Expert >= (uint)experts;
+
     /// <summary>One expert and so many rows.</summary>
     public static Load OfOne(int rows) => new($"{rows} {(rows == 1 ? "row" : "rows")} of one expert", [.. Enumerable.Range(0, rows).Select(row => (row, 0))]);
 

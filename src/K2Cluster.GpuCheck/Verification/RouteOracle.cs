@@ -2,19 +2,20 @@ using ManagedCuda.BasicTypes;
 
 namespace K2Cluster.GpuCheck.Verification;
 
-/// <summary>What the route must have written: pairs sorted by expert, stable, cut into blocks; those of experts without a slot said so and left out.</summary>
+/// <summary>What the route must have written: pairs sorted by expert, stable, cut into blocks; those of experts without a slot, and of rows or experts that there are not, said so and left out.</summary>
 internal static class RouteOracle
 {
     public const byte Done = 1;
     public const byte NotHeld = 2;
+    public const byte Failed = 3;
 
     /// <summary>A block as the kernels read it (kernels/README.md).</summary>
     public readonly record struct Block(ulong Slot, int First, int Rows);
 
     /// <summary>The place of each pair, -1 for none.</summary>
-    public static int[] Places(Load load, Func<int, bool> isHeld, out int[] order)
+    public static int[] Places(Load load, int experts, Func<int, bool> isHeld, out int[] order)
     {
-        order = [.. Enumerable.Range(0, load.Pairs.Length).Where(pair => isHeld(load.Pairs[pair].Expert)).OrderBy(pair => load.Pairs[pair].Expert)];
+        order = [.. Enumerable.Range(0, load.Pairs.Length).Where(pair => !load.IsStray(pair, experts) && isHeld(load.Pairs[pair].Expert)).OrderBy(pair => load.Pairs[pair].Expert)];
         int[] places = new int[load.Pairs.Length];
         Array.Fill(places, -1);
         for (int place = 0; place < order.Length; place++)
@@ -23,13 +24,13 @@ internal static class RouteOracle
     }
 
     /// <summary>Null when all is well; otherwise what is not.</summary>
-    public static string? Check(Load load, int[] expectedOrder, int rowsPerBlock, Func<int, CUdeviceptr?> slotOf, int[] counts, int[] order, int[] rowOf, Block[] blocks, byte[] status)
+    public static string? Check(Load load, int experts, int[] expectedOrder, int rowsPerBlock, Func<int, CUdeviceptr?> slotOf, int[] counts, int[] order, int[] rowOf, Block[] blocks, byte[] status)
     {
         if (counts[1] != expectedOrder.Length)
             return $"it placed {counts[1]} pairs, not {expectedOrder.Length}";
         for (int pair = 0; pair < load.Pairs.Length; pair++)
         {
-            byte expected = slotOf(load.Pairs[pair].Expert) is null ? NotHeld : Done;
+            byte expected = load.IsStray(pair, experts) ? Failed : slotOf(load.Pairs[pair].Expert) is null ? NotHeld : Done;
             if (status[pair] != expected)
                 return $"the status of pair {pair} is {status[pair]}, not {expected}";
         }

@@ -42,7 +42,7 @@ internal sealed class VerifiedLayer : IDisposable
     public VerifiedLayer(Gpu gpu, KernelSet kernels, ExpertSizes sizes, WeightKind kind, IReadOnlyList<int> held, int rows, int sample)
     {
         (_gpu, _kernels, _sizes, _name) = (gpu, kernels, sizes, $"{sizes}, {Words(kind)}");
-        _tableSize = held.Max() + 2;
+        _tableSize = TableSize(held);
         HostExpert[] made = new HostExpert[held.Count];
         Parallel.For(0, made.Length, i => made[i] = new HostExpert(sizes, kind, seed: 100 + held[i]));
         Random random = new(7);
@@ -82,6 +82,9 @@ internal sealed class VerifiedLayer : IDisposable
         }
     }
 
+    /// <summary>Experts of a layer of the table: one more than the largest that has a slot.</summary>
+    public static int TableSize(IReadOnlyList<int> held) => held.Max() + 2;
+
     /// <summary>What its rows were.</summary>
     public KnownRows Known { get; }
 
@@ -115,10 +118,9 @@ internal sealed class VerifiedLayer : IDisposable
         if (variant.Plan(_gpu, _sizes) is not var (gateUpPlan, downPlan))
             return null;
         int pairs = load.Pairs.Length;
-        int rows = load.Pairs.Max(pair => pair.Row) + 1;
         int grid = variant.IsAlone ? 1 : _gpu.Multiprocessors;
         string where = $"{load.Name}; {variant}";
-        using RoutedCall call = new(load, rows, layer: 1, variant.RowsPerBlock, _tableSize);
+        using RoutedCall call = new(load, load.Rows, layer: 1, variant.RowsPerBlock, _tableSize);
         using CudaDeviceVariable<ushort> middle = new((pairs * _sizes.Intermediate) + Guard);
         using CudaDeviceVariable<ushort> output = new((pairs * _sizes.Hidden) + Guard);
         middle.Memset(Pattern);
@@ -126,7 +128,7 @@ internal sealed class VerifiedLayer : IDisposable
 
         LaunchPlan routePlan = LaunchPlan.Route(_tableSize, _gpu.SharedBytes, _gpu.MostThreads);
         Run("k2_route", routePlan, 1, call.RouteValues(_slotOf.DevicePointer, _addresses.DevicePointer));
-        int[] places = RouteOracle.Places(load, _slots.ContainsKey, out int[] order);
+        int[] places = RouteOracle.Places(load, _tableSize, _slots.ContainsKey, out int[] order);
         string? wrong = call.Check(load, order, variant.RowsPerBlock, expert => _slots.TryGetValue(expert, out CUdeviceptr slot) ? slot : null);
         if (wrong is not null)
             return Found("k2_route", where, wrong);

@@ -37,6 +37,6 @@ internal sealed record VerifiedShape(ExpertSizes Sizes)
     public IReadOnlyList<int> Held => [.. Enumerable.Range(0, RoutedExperts).Where(expert => expert % 3 != 2)];
 
     public IReadOnlyList<Load> Loads(WeightKind kind) => kind == WeightKind.Random
-        ? [.. Rows.Select(Load.OfOne), Load.Hot(IsBrief ? 20 : 128), Load.Routed(IsBrief ? 6 : RoutedRows, RoutedPerRow, RoutedExperts, seed: 3)]
+        ? [.. Rows.Select(Load.OfOne), Load.Hot(IsBrief ? 20 : 128), Load.Routed(IsBrief ? 6 : RoutedRows, RoutedPerRow, RoutedExperts, seed: 3), Load.Strays(VerifiedLayer.TableSize(Held))]
         : [.. KindRows.Select(Load.OfOne)];
 }

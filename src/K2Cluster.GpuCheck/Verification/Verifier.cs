@@ -59,7 +59,7 @@ internal sealed class Verifier(Gpu gpu, KernelSet kernels, CheckPlan plan, Progr
     private void Layer(VerifiedShape shape, WeightKind kind)
     {
         IReadOnlyList<Load> loads = shape.Loads(kind);
-        int rows = loads.Max(load => load.Pairs.Max(pair => pair.Row)) + 1;
+        int rows = loads.Max(load => load.Rows);
         long pairs = loads.Max(load => load.Pairs.Length);
         long bytes = ((shape.Held.Count + 1) * shape.Sizes.SlotBytes) + (2 * rows * (long)shape.Sizes.Hidden) + (2 * pairs * (shape.Sizes.Hidden + shape.Sizes.Intermediate));
         if (bytes > gpu.FreeBytes)

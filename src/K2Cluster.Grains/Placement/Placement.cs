@@ -1,36 +1,67 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 using K2Cluster.Contracts;
+using K2Cluster.Planning;
 
 namespace K2Cluster.Grains.Placement;
 
 /// <summary>
-/// Decides which shard holds which expert, from what shards report and membership says, and moves experts without a gap:
-/// load at the new owner, publish, wait until every gateway has acknowledged, drop at the old. Knows no Orleans and waits for
+/// Has the experts where <see cref="LivePlan"/> wants them, from what shards report and membership says, and moves them without a
+/// gap: load at the new place, publish, wait until every gateway has acknowledged, drop at the old. Knows no Orleans and waits for
 /// nothing: who owns it calls <see cref="Advance"/> whenever something came in, and a few times a second. Not thread-safe.
 /// </summary>
 internal sealed class Placement
 {
     private readonly PlacementOptions _options;
     private readonly TimeProvider _time;
+    private readonly LivePlan _live;
     private readonly long _start;
     private readonly Dictionary<string, Silo> _silos = [];
     private readonly Dictionary<string, Gateway> _gateways = [];
     private readonly Dictionary<ShardId, Assignment> _assignments = [];
     private Epoch _epoch;
     private ExpertGrid _grid;
-    private Split _split = new([], [], []);
     private bool _settled;
     private long _published;
 
     public Placement(PlacementOptions options, TimeProvider time)
     {
         (_options, _time) = (options, time);
+        _live = new LivePlan(options, time);
         _start = time.GetTimestamp();
         _epoch = new Epoch(time.GetUtcNow().ToUnixTimeMilliseconds(), 0);
     }
 
     /// <summary>The plan in force; null before there is one.</summary>
     public PlacementPlan? Plan { get; private set; }
+
+    /// <summary>That of the epochs now given.</summary>
+    public long Generation => _epoch.Generation;
+
+    /// <summary>Where experts are to be, and why; null before there was something to plan.</summary>
+    public ExpertPlan? Intended => _live.Plan;
+
+    /// <summary>What the operator wants; taken up at the next <see cref="Advance"/>.</summary>
+    public PlanWishes Wishes
+    {
+        get => _live.Wishes;
+        set => _live.Wishes = value;
+    }
+
+    /// <summary>What would be planned now with these wishes; changes nothing. Null while no shard has reported.</summary>
+    public ExpertPlan? WhatIf(PlanWishes wishes, bool rebalance = false) => _grid.Count == 0 ? null : _live.Make(_grid, Shards(), wishes, rebalance);
+
+    /// <summary>What a rebalance would gain by letting experts change kinds, which they do not by themselves, and how many would; null when it is not worth it.</summary>
+    public (double Gain, int Experts)? ChangeOfKinds() => Intended is null ? null : _live.ChangeOfKinds(_grid, Shards());
+
+    /// <summary>Has the next <see cref="Advance"/> plan anew, and move whatever makes a layer faster, by however little.</summary>
+    public void Rebalance() => _live.Rebalance();
+
+    /// <summary>The model's experts; of no layer before a shard has reported.</summary>
+    public ExpertGrid Grid => _grid;
+
+    /// <summary>The gateways that ask for plans: the epoch that each has acknowledged, and for how long it has been silent.</summary>
+    public IEnumerable<(string Name, Epoch Known, TimeSpan Silent)> Gateways => _gateways.Select(gateway => (gateway.Key, gateway.Value.Known, _time.GetElapsedTime(gateway.Value.Seen)));
 
     /// <summary>Takes a silo's report; one without shards says that it leaves.</summary>
     /// <returns>Whether it was taken: not when another silo of that name has reported, from an address that is still alive.</returns>
@@ -42,7 +73,7 @@ internal sealed class Placement
             return false;
         if (report.Shards.IsEmpty)
         {
-            _silos.Remove(report.Silo);
+            Remove(report.Silo);
             return true;
         }
 
@@ -51,7 +82,11 @@ internal sealed class Placement
         else if (_grid != report.Grid)
             throw new ArgumentException($"Silo {report.Silo} has a model of {report.Grid.Layers} × {report.Grid.Experts} experts, this cluster's has {_grid.Layers} × {_grid.Experts}: give the other model a --cluster-id of its own.");
         foreach (ShardReport shard in report.Shards)
+        {
             StartAbove(shard.Assigned);
+            _live.Observe(_grid, shard);
+        }
+
         ImmutableArray<ShardReport> before = _silos.TryGetValue(report.Silo, out Silo? known) ? known.Shards : [];
         _silos[report.Silo] = new Silo([.. report.Shards.Select(shard => Newer(before.FirstOrDefault(old => old.Shard == shard.Shard), shard))], report.Address, _time.GetTimestamp());
         return true;
@@ -75,18 +110,41 @@ internal sealed class Placement
         _gateways[gateway] = new Gateway(known, _time.GetTimestamp());
     }
 
+    /// <summary>How many of the experts of a silo without a budget no shard has room for; null before that was looked at.</summary>
+    public int? CountHomeless(string silo)
+    {
+        if (!_settled || !_silos.TryGetValue(silo, out Silo? leaving))
+            return null;
+        bool isSeen = leaving.Shards.All(shard => shard.WeightsBudget == 0 && _live.IsWithoutRoom(shard.Shard));
+        return isSeen ? leaving.Shards.SelectMany(shard => shard.Held).Distinct().Count(expert => _live.Plan!.OwnerOf(expert) < 0) : null;
+    }
+
     /// <summary>Publishes a plan if there is reason to, and returns what is to be sent to shards.</summary>
     public IReadOnlyList<(ShardId Shard, ShardAssignment Assignment)> Advance(SiloView view)
     {
         Forget(view);
-        ShardReport[] shards = [.. _silos.Values.SelectMany(silo => silo.Shards).OrderBy(shard => shard.Shard.Id.ToString(), StringComparer.Ordinal)];
+        ShardReport[] shards = Shards();
         _settled |= _time.GetElapsedTime(_start) >= _options.Settling || (shards.Length > 0 && view.Hosts.IsSubsetOf(_silos.Keys));
         if (!_settled || _grid.Count == 0)
             return [];
 
-        Resplit(shards);
+        _live.Update(_grid, shards);
         Publish(shards);
-        return MakeAssignments(shards);
+        return MakeAssignments(shards, view);
+    }
+
+    /// <summary>What the shards alive reported last, in the order of their ids.</summary>
+    public ShardReport[] Shards() => [.. _silos.Values.SelectMany(silo => silo.Shards).OrderBy(shard => shard.Shard.Id.ToString(), StringComparer.Ordinal)];
+
+    /// <summary>Since a silo's last report; null for one that is unknown.</summary>
+    public TimeSpan? SinceReport(string silo) => _silos.TryGetValue(silo, out Silo? known) ? _time.GetElapsedTime(known.Seen) : null;
+
+    private void Remove(string silo)
+    {
+        if (!_silos.Remove(silo, out Silo? gone))
+            return;
+        foreach (ShardReport shard in gone.Shards)
+            _live.Forget(shard.Shard.Id);
     }
 
     private static void Check(SiloReport report)
@@ -110,7 +168,7 @@ internal sealed class Placement
     }
 
     /// <summary>Epochs only grow, whatever the clock of this host says; but not to where nobody could follow.</summary>
-    private void StartAbove(Epoch seen)
+    public void StartAbove(Epoch seen)
     {
         if (seen.Generation > _epoch.Generation && seen.Generation > _time.GetUtcNow().AddYears(1).ToUnixTimeMilliseconds())
             throw new ArgumentException($"Epoch {seen} is more than a year ahead of this host's clock: set the clocks right, then restart the processes of the cluster.");
@@ -125,7 +183,7 @@ internal sealed class Placement
         foreach ((string name, Silo silo) in _silos.ToArray())
         {
             if (view.Gone.Contains(name) || _time.GetElapsedTime(silo.Seen) > _options.ReportAge)
-                _silos.Remove(name);
+                Remove(name);
         }
 
         foreach ((string name, Gateway gateway) in _gateways.ToArray())
@@ -135,53 +193,19 @@ internal sealed class Placement
         }
     }
 
-    /// <summary>Chooses owners anew when the shards are others than before; as long as they load, nothing is to be chosen.</summary>
-    private void Resplit(ShardReport[] shards)
-    {
-        ShardKey[] keys = [.. shards.Select(shard => new ShardKey(shard.Shard, Capacity(shard), shard.Problem is not null))];
-        if (keys.SequenceEqual(_split.Shards) && _split.Owners.Length == _grid.Count)
-            return;
-
-        ExpertSplit.Shard[] inputs = new ExpertSplit.Shard[shards.Length];
-        for (int i = 0; i < shards.Length; i++)
-        {
-            // A shard that cannot load keeps what it has, and what it lacks goes elsewhere.
-            bool broken = shards[i].Problem is not null;
-            bool[] has = new bool[_grid.Count];
-            foreach (int expert in shards[i].Held)
-                has[expert] = true;
-            if (!broken && Array.FindIndex(_split.Shards, old => old.Shard == keys[i].Shard) is var old and >= 0)
-            {
-                for (int expert = 0; expert < _split.Owners.Length && expert < has.Length; expert++)
-                    has[expert] |= _split.Owners[expert] == old;
-            }
-
-            inputs[i] = new ExpertSplit.Shard(Weight(shards[i]), broken ? shards[i].Held.Length : Capacity(shards[i]), has);
-        }
-
-        int[] owners = ExpertSplit.Compute(_grid.Layers, _grid.Experts, inputs);
-        ImmutableArray<int>[] loads = [.. shards.Select((_, shard) => Enumerable.Range(0, owners.Length).Where(expert => owners[expert] == shard).ToImmutableArray())];
-        _split = new Split(keys, owners, loads);
-    }
-
-    /// <summary>GPUs are filled first: an expert on a CPU takes many times as long, and a layer waits for its last expert.</summary>
-    private long Weight(ShardReport shard) => Capacity(shard) * (shard.Shard.Kind.StartsWith("cpu", StringComparison.Ordinal) ? 1L : 1L << 24);
-
-    private int Capacity(ShardReport shard) => (int)Math.Clamp(shard.WeightsBudget / shard.ExpertBytes, 0, _grid.Count);
-
     private void Publish(ShardReport[] shards)
     {
         (ImmutableArray<int> starts, ImmutableArray<int> replicas) = MakeReplicas(shards);
-        string? incomplete = PlanProblem.Describe(_grid, shards, starts, _split.Owners);
+        PlanProblem? problem = PlanProblem.Find(_grid, shards, starts, _live.Plan!);
         ImmutableArray<PlannedShard> planned = [.. shards.Select(shard => shard.Shard)];
         if (Plan is { } plan)
         {
             bool sameShards = plan.Shards.SequenceEqual(planned);
-            bool sameRoutes = sameShards && plan.ReplicaStarts.AsSpan().SequenceEqual(starts.AsSpan()) && plan.ReplicaShards.AsSpan().SequenceEqual(replicas.AsSpan());
-            if (sameRoutes && plan.Incomplete == incomplete)
+            bool sameRoutes = sameShards && plan.Speeds.AsSpan().SequenceEqual(_live.Speeds.AsSpan()) && plan.ReplicaStarts.AsSpan().SequenceEqual(starts.AsSpan()) && plan.ReplicaShards.AsSpan().SequenceEqual(replicas.AsSpan());
+            if (sameRoutes && plan.Incomplete == problem?.Text)
                 return;
-            bool urgent = !sameShards || (incomplete is null) != (plan.Incomplete is null);
-            if (!urgent && _time.GetElapsedTime(_published) < _options.PublishInterval)
+            bool urgent = !sameShards || (problem is null) != (plan.Incomplete is null);
+            if (!urgent && _time.GetElapsedTime(_published) < (plan.Incomplete is null ? _options.PublishInterval : _options.MissingPublishInterval))
                 return;
         }
 
@@ -193,56 +217,79 @@ internal sealed class Placement
             Shards = planned,
             ReplicaStarts = starts,
             ReplicaShards = replicas,
-            Incomplete = incomplete,
-            IsFilling = incomplete is not null && shards.Length > 0 && !_split.Owners.Contains(-1),
+            Speeds = _live.Speeds,
+            Incomplete = problem?.Text,
+            PublicIncomplete = problem?.Public,
+            IsFilling = problem is not null && shards.Length > 0 && _live.Plan!.Missing == 0,
         };
     }
 
-    /// <summary>An expert is asked of its owner once that holds it, until then of whoever does, as long as they are of one kind.</summary>
+    /// <summary>An expert is asked of those that are to hold it as soon as one of them does, until then of whoever does, as long as they are of one kind.</summary>
     private (ImmutableArray<int> Starts, ImmutableArray<int> Replicas) MakeReplicas(ShardReport[] shards)
     {
-        List<int>[] holders = new List<int>[_grid.Count];
+        // All that is held, sorted by expert in one array: lists would be 23,040 objects for Kimi K2, some times a second.
+        int[] ends = new int[_grid.Count];
+        foreach (ShardReport shard in shards)
+        {
+            foreach (int expert in shard.Held)
+                ends[expert]++;
+        }
+
+        int held = 0;
+        for (int expert = 0; expert < ends.Length; expert++)
+            (ends[expert], held) = (held, held + ends[expert]);
+        int[] holders = new int[held];
         for (int shard = 0; shard < shards.Length; shard++)
         {
             foreach (int expert in shards[shard].Held)
-                (holders[expert] ??= []).Add(shard);
+                holders[ends[expert]++] = shard;
         }
 
         int[] starts = new int[_grid.Count + 1];
-        List<int> replicas = new(_grid.Count);
-        for (int expert = 0; expert < holders.Length; expert++)
+        int[] replicas = new int[held];
+        int count = 0;
+        for (int expert = 0; expert < ends.Length; expert++)
         {
-            if (holders[expert] is { } having)
+            ReadOnlySpan<int> having = holders.AsSpan((expert == 0 ? 0 : ends[expert - 1])..ends[expert]);
+            int first = count;
+            foreach (int shard in having)
             {
-                if (having.Contains(_split.Owners[expert]))
-                    replicas.Add(_split.Owners[expert]);
-                else
-                    replicas.AddRange(having.Where(shard => shards[shard].Shard.Kind == shards[having[0]].Shard.Kind));
+                if (_live.IsToHold(shard, expert))
+                    replicas[count++] = shard;
             }
 
-            starts[expert + 1] = replicas.Count;
+            foreach (int shard in count == first ? having : [])
+            {
+                if (shards[shard].Shard.Kind == shards[having[0]].Shard.Kind)
+                    replicas[count++] = shard;
+            }
+
+            starts[expert + 1] = count;
         }
 
-        return ([.. starts], [.. replicas]);
+        return (ImmutableCollectionsMarshal.AsImmutableArray(starts), [.. replicas.AsSpan(0, count)]);
     }
 
-    private List<(ShardId Shard, ShardAssignment Assignment)> MakeAssignments(ShardReport[] shards)
+    private List<(ShardId Shard, ShardAssignment Assignment)> MakeAssignments(ShardReport[] shards, SiloView view)
     {
-        bool mayDrop = Plan is { } plan && _time.GetElapsedTime(_start) >= _options.NoDrops && _gateways.Values.All(gateway => gateway.Known >= plan.Epoch)
+        bool knowsGateways = _time.GetElapsedTime(_start) >= _options.NoDrops || (view.Gateways.Count > 0 && view.Gateways.IsSubsetOf(_gateways.Keys));
+        bool mayDrop = knowsGateways && Plan is { } plan && _gateways.Values.All(gateway => gateway.Known >= plan.Epoch)
             && plan.Shards.SequenceEqual(shards.Select(shard => shard.Shard));
         List<(ShardId, ShardAssignment)> toSend = [];
+        // Further replicas only once every expert has one: they would delay those that are missing.
+        ImmutableArray<int>[] loads = Plan?.Incomplete is null ? _live.All : _live.Owned;
         for (int i = 0; i < shards.Length; i++)
         {
-            ImmutableArray<int> load = _split.Loads[i];
-            ImmutableArray<int> drop = mayDrop ? [.. shards[i].Held.Where(expert => _split.Owners[expert] != i && Plan!.ReplicasOf(expert) is { IsEmpty: false } replicas && !replicas.Contains(i))] : [];
+            ImmutableArray<int> load = loads[i];
+            ImmutableArray<int> drop = mayDrop ? [.. shards[i].Held.Where(expert => !_live.IsToHold(i, expert) && Plan!.ReplicasOf(expert) is { IsEmpty: false } replicas && !replicas.Contains(i))] : [];
             _assignments.TryGetValue(shards[i].Shard.Id, out Assignment? sent);
             // A shard that took a newer assignment than ours took it from another grain, as when a network has healed: ours again.
-            bool isNew = sent is null || shards[i].Assigned > sent.Message.Epoch || sent.Incarnation != shards[i].Shard.Incarnation || !sent.Message.Load.AsSpan().SequenceEqual(load.AsSpan()) || !sent.Message.Drop.AsSpan().SequenceEqual(drop.AsSpan());
+            bool isNew = sent is null || shards[i].Assigned > sent.Message.Epoch || sent.Incarnation != shards[i].Shard.Incarnation || !sent.Message.Load.AsSpan().SequenceEqual(load.AsSpan()) || !sent.Message.Drop.AsSpan().SequenceEqual(drop.AsSpan()) || !sent.Owned.AsSpan().SequenceEqual(_live.Owned[i].AsSpan());
             if (!isNew && (shards[i].Assigned >= sent!.Message.Epoch || _time.GetElapsedTime(sent.Sent) < _options.ResendInterval))
                 continue;
 
-            ShardAssignment message = isNew ? new ShardAssignment(NextEpoch(), load, drop) : sent!.Message;
-            _assignments[shards[i].Shard.Id] = new Assignment(message, shards[i].Shard.Incarnation, _time.GetTimestamp());
+            ShardAssignment message = isNew ? new ShardAssignment(NextEpoch(), load, drop) { Further = [.. load.Except(_live.Owned[i])] } : sent!.Message;
+            _assignments[shards[i].Shard.Id] = new Assignment(message, _live.Owned[i], shards[i].Shard.Incarnation, _time.GetTimestamp());
             toSend.Add((shards[i].Shard.Id, message));
         }
 
@@ -255,10 +302,5 @@ internal sealed class Placement
 
     private sealed record Gateway(Epoch Known, long Seen);
 
-    private sealed record Assignment(ShardAssignment Message, long Incarnation, long Sent);
-
-    private sealed record ShardKey(PlannedShard Shard, int Capacity, bool HasProblem);
-
-    /// <summary>The owners chosen for a set of shards, and what that makes each hold.</summary>
-    private sealed record Split(ShardKey[] Shards, int[] Owners, ImmutableArray<int>[] Loads);
+    private sealed record Assignment(ShardAssignment Message, ImmutableArray<int> Owned, long Incarnation, long Sent);
 }

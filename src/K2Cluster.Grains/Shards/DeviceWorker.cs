@@ -22,11 +22,13 @@ internal sealed class DeviceWorker : IDisposable
     private readonly string _name;
     private readonly int _capacity;
     private readonly Queue<Job> _queue = new();
+    private readonly DevicePace _pace;
     private readonly object _gate = new();
 
     /// <summary>Held while the device computes and its buffers are read.</summary>
     private readonly object _computing = new();
     private readonly Thread _thread;
+    private readonly ForwardPace _speed = new();
     private ExpertWork _work;
     private bool _stopping;
 
@@ -35,8 +37,10 @@ internal sealed class DeviceWorker : IDisposable
     /// <param name="capacity">How many frames may wait.</param>
     /// <param name="onDone">Called with (layer, expert) for each pair computed, by one thread at a time.</param>
     /// <param name="onLost">Called when a forward shows that the device is lost.</param>
-    public DeviceWorker(string name, IExpertDevice device, int capacity, Action<int, int> onDone, Action onLost)
+    /// <param name="time">The clock by which it hangs.</param>
+    public DeviceWorker(string name, IExpertDevice device, int capacity, Action<int, int> onDone, Action onLost, TimeProvider time)
     {
+        _pace = new DevicePace(time);
         (_name, _device, _capacity, _onDone, _onLost) = (name, device, capacity, onDone, onLost);
         _work = device.CreateWork(16, 128);
         _thread = new Thread(Run) { Name = $"k2-device {name}", IsBackground = true };
@@ -45,25 +49,32 @@ internal sealed class DeviceWorker : IDisposable
 
     public int HiddenSize => _work.HiddenSize;
 
+    /// <summary>Expert rows that the device computes in a second; 0 until that is known.</summary>
+    public double RowsPerSecond => _speed.RowsPerSecond;
+
     /// <summary>Whether nothing uses the device any more; false before the disposal, and after it when the device hangs.</summary>
     public bool HasStopped { get; private set; }
 
-    /// <summary>Queues a frame that is valid; null when the queue is full. A cancelled frame that still waits is not computed.</summary>
-    /// <exception cref="ObjectDisposedException">The worker has stopped.</exception>
-    public Task<ExpertReply>? TryEnqueue(ExpertFrame frame, CancellationToken cancellationToken)
+    /// <summary>How the device gets on.</summary>
+    public DevicePace Pace => _pace;
+
+    /// <summary>Queues a frame that is valid, or fails its receiver when the worker has stopped; false when the queue is full, and then the frame is the caller's still.</summary>
+    public bool TryEnqueue(ExpertFrame frame, IForwardReceiver receiver)
     {
-        Job job = new(frame);
         lock (_gate)
         {
-            ObjectDisposedException.ThrowIf(_stopping, this);
-            if (_queue.Count >= _capacity)
-                return null;
-            _queue.Enqueue(job);
-            Monitor.Pulse(_gate);
+            if (!_stopping)
+            {
+                if (_queue.Count >= _capacity)
+                    return false;
+                _queue.Enqueue(new Job(frame, receiver));
+                Monitor.Pulse(_gate);
+                return true;
+            }
         }
 
-        job.CancelWith(cancellationToken);
-        return job.Completion.Task;
+        Refuse(new Job(frame, receiver));
+        return true;
     }
 
     /// <summary>Ends the frame that is being computed, refuses those that wait, and ends the thread.</summary>
@@ -98,7 +109,7 @@ internal sealed class DeviceWorker : IDisposable
             if (problem is null)
             {
                 _work.Set(batch);
-                problem = Forward();
+                problem = Forward(pairs.Length);
                 _work.Statuses.CopyTo(pairs);
                 _work.Outputs.CopyTo(batch.Outputs.Span);
             }
@@ -117,25 +128,19 @@ internal sealed class DeviceWorker : IDisposable
     {
         _device.BindThread();
         while (Next() is { } job)
-        {
-            using (job)
-            {
-                lock (_computing)
-                {
-                    if (!job.Completion.Task.IsCompleted)
-                        Compute(job);
-                }
-            }
-        }
+            Serve(job);
 
         lock (_gate)
         {
-            while (_queue.TryDequeue(out Job? job))
-            {
-                using (job)
-                    job.Completion.TrySetException(new ObjectDisposedException(_name, "The shard is shutting down."));
-            }
+            while (_queue.TryDequeue(out Job job))
+                Refuse(job);
         }
+    }
+
+    private void Refuse(Job job)
+    {
+        job.Frame.Dispose();
+        job.Receiver.Fail(new ObjectDisposedException(_name, "The shard is shutting down."));
     }
 
     private Job? Next()
@@ -148,10 +153,27 @@ internal sealed class DeviceWorker : IDisposable
         }
     }
 
-    private void Compute(Job job)
+    private void Serve(Job job)
     {
-        ExpertFrame frame = job.Frame;
         ExpertReply? reply = null;
+        Exception? failure = null;
+        lock (_computing)
+        {
+            if (job.Receiver.IsCancelled)
+                failure = new OperationCanceledException("Nobody waited for it any more.");
+            else
+                (reply, failure) = Compute(job.Frame);
+        }
+
+        job.Frame.Dispose();
+        if (reply is not null)
+            job.Receiver.Complete(reply);
+        else
+            job.Receiver.Fail(failure!);
+    }
+
+    private (ExpertReply? Reply, Exception? Failure) Compute(ExpertFrame frame)
+    {
         using Activity? activity = StartActivity(frame.Layer, frame.Rows, frame.Pairs, frame.Trace);
         try
         {
@@ -161,22 +183,18 @@ internal sealed class DeviceWorker : IDisposable
             if (hasRoom)
             {
                 Fill(frame);
-                problem = Forward();
+                problem = Forward(frame.Pairs);
             }
 
             K2Telemetry.ForwardDuration.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
             activity?.SetStatus(problem is null ? ActivityStatusCode.Ok : ActivityStatusCode.Error, problem);
-            reply = MakeReply(frame, problem, hasRoom);
+            return (MakeReply(frame, problem, hasRoom), null);
         }
         catch (Exception exception)
         {
             activity?.SetStatus(ActivityStatusCode.Error, exception.Message);
-            job.Completion.TrySetException(exception);
-            return;
+            return (null, exception);
         }
-
-        if (!job.Completion.TrySetResult(reply))
-            reply.Dispose();
     }
 
     private Activity? StartActivity(int layer, int rows, int pairs, ActivityContext parent) =>
@@ -184,8 +202,10 @@ internal sealed class DeviceWorker : IDisposable
             ?.SetTag("k2.shard", _name).SetTag("k2.layer", layer).SetTag("k2.rows", rows).SetTag("k2.pairs", pairs);
 
     /// <summary>Computes what is in the device's buffers. What the device throws fails the pairs that it left open, never the process.</summary>
-    private string? Forward()
+    private string? Forward(int pairs)
     {
+        _pace.Begin(pairs);
+        TimeSpan duration;
         try
         {
             _device.Forward(_work);
@@ -195,15 +215,24 @@ internal sealed class DeviceWorker : IDisposable
             _work.Statuses.Fill(FailedStatus());
             return exception.Message;
         }
+        finally
+        {
+            duration = _pace.End();
+        }
+
+        int done = 0;
 
         // A device that forgets a pair must not leave it open.
         _work.Statuses.Replace(PairStatus.Pending, PairStatus.Failed);
         for (int pair = 0; pair < _work.Pairs; pair++)
         {
-            if (_work.Statuses[pair] == PairStatus.Done)
-                _onDone(_work.Layer, _work.PairExperts[pair]);
+            if (_work.Statuses[pair] != PairStatus.Done)
+                continue;
+            _onDone(_work.Layer, _work.PairExperts[pair]);
+            done++;
         }
 
+        _speed.Add(done, duration);
         return _work.Statuses.Contains(PairStatus.Failed) ? $"{_device.Description.Name} could not compute them" : null;
     }
 
@@ -270,27 +299,5 @@ internal sealed class DeviceWorker : IDisposable
 
     private static int RoundUp(int needed, int had) => Math.Max(had, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)needed));
 
-    private sealed class Job(ExpertFrame frame) : IDisposable
-    {
-        private CancellationTokenRegistration _registration;
-
-        public ExpertFrame Frame => frame;
-
-        public TaskCompletionSource<ExpertReply> Completion { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-        public void CancelWith(CancellationToken cancellationToken)
-        {
-            if (!cancellationToken.CanBeCanceled)
-                return;
-            _registration = cancellationToken.UnsafeRegister(static (state, token) => ((Job)state!).Completion.TrySetCanceled(token), this);
-            if (Completion.Task.IsCompleted)
-                _registration.Dispose();
-        }
-
-        public void Dispose()
-        {
-            _registration.Dispose();
-            frame.Dispose();
-        }
-    }
+    private readonly record struct Job(ExpertFrame Frame, IForwardReceiver Receiver);
 }

@@ -26,9 +26,15 @@ internal sealed class ExpertLoader : IDisposable
     private readonly SortedSet<int> _held = [];
     private readonly SortedSet<int> _missing = [];
 
+    /// <summary>Those that are loaded after all others, and that nobody waits for.</summary>
+    private readonly HashSet<int> _further = [];
+
     /// <summary>Those of the missing that failed, in the order of their failures.</summary>
     private readonly List<int> _failed = [];
     private readonly Queue<int> _drop = new();
+
+    /// <summary>Those to drop whoever uses them, and whether to load them again.</summary>
+    private readonly Queue<(int Expert, bool LoadAgain)> _discard = new();
 
     /// <summary>Those that a thread loads or drops at the moment: neither is held, both take memory.</summary>
     private readonly HashSet<int> _busy = [];
@@ -51,17 +57,29 @@ internal sealed class ExpertLoader : IDisposable
     }
 
     /// <summary>Replaces what is to be held, and drops what may be dropped and is not to be held.</summary>
-    public void Set(IReadOnlyCollection<int> load, IReadOnlyCollection<int> drop)
+    public void Set(IReadOnlyCollection<int> load, IReadOnlyCollection<int> drop, IReadOnlyCollection<int> further)
     {
         lock (_gate)
         {
             _missing.Clear();
             _missing.UnionWith(load);
             _missing.ExceptWith(_held);
+            _further.Clear();
+            _further.UnionWith(further);
             _failed.RemoveAll(expert => !_missing.Contains(expert));
             _drop.Clear();
             foreach (int expert in drop.Except(load))
                 _drop.Enqueue(expert);
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    /// <summary>Drops an expert whoever uses it, and loads it again if that is wanted; nothing when it is not held, as it is loaded then anyway.</summary>
+    public void Discard(int expert, bool loadAgain)
+    {
+        lock (_gate)
+        {
+            _discard.Enqueue((expert, loadAgain));
             Monitor.PulseAll(_gate);
         }
     }
@@ -71,6 +89,16 @@ internal sealed class ExpertLoader : IDisposable
     {
         lock (_gate)
             return ([.. _held], _missing.Count, _failed.Count < _missing.Count ? null : CurrentProblem());
+    }
+
+    /// <summary>Of what is missing, those that somebody may wait for.</summary>
+    public int MissingOwned
+    {
+        get
+        {
+            lock (_gate)
+                return _missing.Count(expert => !_further.Contains(expert));
+        }
     }
 
     public int HeldCount
@@ -140,6 +168,15 @@ internal sealed class ExpertLoader : IDisposable
     /// <summary>Takes the next to drop from those that are held, so that nobody reports it meanwhile.</summary>
     private int? NextDrop()
     {
+        while (_discard.TryDequeue(out (int Expert, bool LoadAgain) bad))
+        {
+            if (!_held.Remove(bad.Expert) || !_busy.Add(bad.Expert))
+                continue;
+            if (bad.LoadAgain)
+                _missing.Add(bad.Expert);
+            return bad.Expert;
+        }
+
         for (int left = _drop.Count; left > 0; left--)
         {
             int expert = _drop.Dequeue();
@@ -152,15 +189,21 @@ internal sealed class ExpertLoader : IDisposable
         return null;
     }
 
-    /// <summary>The next to load: one that has not failed, if there is one; else, after a time, the one whose failure is oldest.</summary>
+    /// <summary>The next to load: one that has not failed, if there is one, and that somebody may wait for before others; else, after a time, the one whose failure is oldest.</summary>
     private int? Choose()
     {
+        int? further = null;
         foreach (int expert in _failed.Count == 0 ? _missing : _missing.Except(_failed))
         {
-            if (!_busy.Contains(expert))
+            if (_busy.Contains(expert))
+                continue;
+            if (!_further.Contains(expert))
                 return expert;
+            further ??= expert;
         }
 
+        if (further is not null)
+            return further;
         int oldest = CurrentProblem() is null ? _failed.FindIndex(expert => !_busy.Contains(expert)) : -1;
         return oldest < 0 ? null : _failed[oldest];
     }

@@ -22,12 +22,14 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
     private readonly IExpertDevice _device;
     private readonly DeviceWorker _worker;
     private readonly ExpertLoader _loader;
+    private readonly ExpertReloads _reloads;
     private readonly IDisposable _counts;
     private readonly long[] _tokens;
     private readonly string _name;
     private readonly Lock _lock = new();
     private readonly Lock _reporting = new();
     private long _reports;
+    private volatile bool _leaves;
     private Epoch _assigned;
 
     /// <param name="identity">Who it is in this life.</param>
@@ -42,12 +44,13 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
         (Identity, _grid, _device) = (identity, grid, device);
         _name = identity.Id.ToString();
         _tokens = new long[grid.Count];
-        _worker = new DeviceWorker(_name, device, QueueCapacity, Count, () => Changed?.Invoke());
+        _worker = new DeviceWorker(_name, device, QueueCapacity, Count, () => Changed?.Invoke(), time);
         _loader = new ExpertLoader(_name, grid, device, source, time, () => Changed?.Invoke());
+        _reloads = new ExpertReloads(time);
         _counts = K2Telemetry.Observe(this);
     }
 
-    /// <summary>What it holds has changed, or its device was lost. Raised on a loading or the computing thread.</summary>
+    /// <summary>What it holds has changed, its device was lost, or it leaves. Raised on a loading or the computing thread, or the caller's.</summary>
     public event Action? Changed;
 
     public PlannedShard Identity { get; }
@@ -63,7 +66,29 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
         }
     }
 
-    public async ValueTask<ExpertReply> ForwardAsync(ExpertFrame frame, CancellationToken cancellationToken)
+    /// <summary>The report with how many rows each expert has had.</summary>
+    public ShardReport ReportWithRows()
+    {
+        ShardReport report = Report;
+        return report with { Rows = [.. report.Held.Select(expert => unchecked((uint)Volatile.Read(ref _tokens[expert])))] };
+    }
+
+    /// <summary>Experts that it is the owner of and has not loaded yet.</summary>
+    public int MissingOwned => _loader.MissingOwned;
+
+    /// <summary>How its device gets on.</summary>
+    public DevicePace Pace => _worker.Pace;
+
+    public ValueTask<ExpertReply> ForwardAsync(ExpertFrame frame, CancellationToken cancellationToken)
+    {
+        ForwardTask receiver = new();
+        Forward(frame, receiver);
+        receiver.CancelWith(cancellationToken);
+        return new ValueTask<ExpertReply>(receiver.Task);
+    }
+
+    /// <summary>Computes a frame, which belongs to the shard from here on, for a receiver, which may be called before this returns.</summary>
+    public void Forward(ExpertFrame frame, IForwardReceiver receiver)
     {
         string? problem = null;
         ReplyStatus status = frame.Incarnation != Identity.Incarnation ? ReplyStatus.WrongIncarnation
@@ -71,13 +96,13 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
             : ReplyStatus.Computed;
         if (status == ReplyStatus.Computed)
         {
-            if (_worker.TryEnqueue(frame, cancellationToken) is { } reply)
-                return await reply.ConfigureAwait(false);
+            if (_worker.TryEnqueue(frame, receiver))
+                return;
             status = ReplyStatus.Busy;
         }
 
         frame.Dispose();
-        return new ExpertReply { Status = status, Pairs = 0, HiddenSize = 0, Problem = problem };
+        receiver.Complete(new ExpertReply { Status = status, Pairs = 0, HiddenSize = 0, Problem = problem });
     }
 
     public string? Compute(ExpertBatch batch, Span<PairStatus> pairs)
@@ -108,11 +133,26 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
                 }
 
                 _assigned = assignment.Epoch;
-                _loader.Set(assignment.Load, assignment.Drop);
+                _loader.Set([.. assignment.Load.Except(_reloads.Lost)], assignment.Drop, assignment.Further);
             }
         }
 
         return Report;
+    }
+
+    public void Suspect(int expert, bool isSure)
+    {
+        if ((uint)expert >= (uint)_grid.Count || !_reloads.Take(expert, isSure))
+            return;
+        _loader.Discard(expert, loadAgain: !_reloads.Lost.Contains(expert));
+        Changed?.Invoke();
+    }
+
+    /// <summary>From now on it has room for nothing: what it holds it serves until the placement has moved it elsewhere.</summary>
+    public void Leave()
+    {
+        _leaves = true;
+        Changed?.Invoke();
     }
 
     public void Dispose()
@@ -156,20 +196,33 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
             assigned = _assigned;
         (int[] held, int missing, string? problem) = _loader.State();
 
-        // A lost device holds nothing and has room for nothing: the placement gives its experts to the others.
-        if (_device.Lost is { } lost)
+        // A device that is lost, or hangs, holds nothing and has room for nothing: the placement gives its experts to the others.
+        string? lost = _device.Lost ?? (Pace.IsHung ? $"{_device.Description.Name} has been in one call for more than 10 s and 20 times what such calls take: it hangs. Look at the host's and the driver's logs; its experts go to other shards until it answers." : null);
+        if (lost is not null)
             (held, missing, problem) = ([], 0, lost);
+        string? untrusted = Untrusted();
         return new ShardReport
         {
             Shard = Identity,
-            WeightsBudget = _device.Lost is null ? _device.Description.WeightsBudget : 0,
+            WeightsBudget = lost is null && untrusted is null && !_leaves ? _device.Description.WeightsBudget : 0,
             ExpertBytes = _device.ExpertBytes,
             Held = ImmutableCollectionsMarshal.AsImmutableArray(held),
             Loading = missing,
-            Problem = problem,
+            Problem = problem ?? untrusted,
             Assigned = assigned,
             Number = ++_reports,
+            RowsPerSecond = _worker.RowsPerSecond,
+            UsesHostThreads = _device.UsesHostThreads,
         };
+    }
+
+    /// <summary>Why its experts should go elsewhere although it serves them still; null when they should not.</summary>
+    private string? Untrusted()
+    {
+        if (_reloads.Lost is not [var expert, ..])
+            return null;
+        (int layer, int number) = _grid.At(expert);
+        return $"Expert {number} of layer {layer} gave no finite numbers on {_device.Description.Name} again after it was loaded anew {ExpertReloads.Most} times: its memory cannot be trusted. Check it (nvidia-smi -q -d ECC for a GPU, the kernel's log for a host), then restart the silo; its experts go to other shards until then.";
     }
 
     /// <summary>What is wrong with a frame, which may come from anybody; null when nothing is.</summary>

@@ -16,6 +16,12 @@ internal sealed class ExpertShardGrain(ShardSet shards) : Grain, IExpertShardGra
 
     public ValueTask<ShardReport> AssignAsync(ShardAssignment assignment) => ValueTask.FromResult(Shard.Assign(assignment));
 
+    public ValueTask SuspectAsync(int expert, bool isSure)
+    {
+        Shard.Suspect(expert, isSure);
+        return ValueTask.CompletedTask;
+    }
+
     /// <summary>Looked up each time: it lives as long as its device, the grain as long as the silo.</summary>
     private ExpertShard Shard =>
         ShardId.TryParse(this.GetPrimaryKeyString(), out ShardId? id) && shards.TryGetShard(id.Value, out ExpertShard? shard)

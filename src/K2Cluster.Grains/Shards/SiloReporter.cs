@@ -6,17 +6,20 @@ using Microsoft.Extensions.Logging;
 namespace K2Cluster.Grains.Shards;
 
 /// <summary>
-/// Tells the placement grain what shards are here: every second, on every change (20 times a second at most), and soon again
-/// after a failure, for then the grain is about to be activated elsewhere and knows nothing yet. Nothing
-/// throws out of it: while the grain is away, the shards go on with what they have.
+/// Tells the placement grain what shards are here: every second, on every change (20 times a second at most), when a member comes
+/// or goes, and soon again after a failure: for then the grain is activated elsewhere and knows nothing yet. Nothing throws out
+/// of it: while the grain is away, the shards go on with what they have.
 /// </summary>
-internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions options, ClusterOptions cluster, IGrainFactory grains, ILocalSiloDetails self, TimeProvider time, ILogger<SiloReporter> log) : BackgroundService
+internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions options, ClusterOptions cluster, IGrainFactory grains, IClusterMembershipService membership, ILocalSiloDetails self, TimeProvider time, ILogger<SiloReporter> log) : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan RetryInterval = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan ShortestInterval = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan LeavePatience = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>How often a report carries the rows of each expert: a CPU that holds a whole Kimi K2 has 23,040 of them.</summary>
+    private static readonly TimeSpan RowsInterval = TimeSpan.FromSeconds(5);
 
     private readonly Dictionary<ShardId, string?> _problems = [];
     private volatile string? _problem = "not reported yet";
@@ -32,12 +35,32 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
             await TryReportAsync(new SiloReport(cluster.SiloName, options.Grid, [], self.SiloAddress), LeavePatience, cancellationToken).ConfigureAwait(false);
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
+        Task.WhenAll(Task.Run(() => ReportAsync(stoppingToken), stoppingToken), Task.Run(() => WatchMembersAsync(stoppingToken), stoppingToken));
+
+    private async Task WatchMembersAsync(CancellationToken stoppingToken)
     {
-        await Task.Yield(); // the start of the host does not wait for the first report
+        try
+        {
+            await foreach (ClusterMembershipSnapshot snapshot in membership.MembershipUpdates.WithCancellation(stoppingToken).ConfigureAwait(false))
+                shards.Wake();
+        }
+        catch (Exception exception)
+        {
+            if (!stoppingToken.IsCancellationRequested)
+                LogMembershipEnded(log, exception);
+        }
+    }
+
+    private async Task ReportAsync(CancellationToken stoppingToken)
+    {
+        long? counted = null;
         while (!stoppingToken.IsCancellationRequested)
         {
-            SiloReport report = new(cluster.SiloName, options.Grid, [.. shards.All.Select(shard => shard.Report)], self.SiloAddress);
+            bool withRows = counted is not { } last || time.GetElapsedTime(last) >= RowsInterval;
+            if (withRows)
+                counted = time.GetTimestamp();
+            SiloReport report = new(cluster.SiloName, options.Grid, [.. shards.All.Select(shard => withRows ? shard.ReportWithRows() : shard.Report)], self.SiloAddress);
             LogProblems(report);
             if (!report.Shards.IsEmpty)
                 await TryReportAsync(report, CallTimeout, stoppingToken).ConfigureAwait(false);
@@ -76,6 +99,9 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The placement grain did not take this silo's report; trying again: {Reason}")]
     private static partial void LogFailed(ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Membership is not followed any more: reports go every second")]
+    private static partial void LogMembershipEnded(ILogger logger, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Shard {Shard}: {Problem}")]
     private static partial void LogShardProblem(ILogger logger, ShardId shard, string problem);

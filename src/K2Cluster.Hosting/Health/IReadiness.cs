@@ -15,6 +15,9 @@ public interface IReadiness
     /// </summary>
     string Reason { get; }
 
+    /// <summary>The same for clients, who may be strangers: names no host, no shard and no file.</summary>
+    string PublicReason => "it starts, or lacks something that its operator sees";
+
     /// <summary>Ends when <see cref="IsReady"/> turns true; faults when it never will (a broken checkpoint), and the process then ends with the exception's message.</summary>
     Task WaitAsync(CancellationToken cancellation);
 }

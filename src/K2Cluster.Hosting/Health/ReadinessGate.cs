@@ -12,15 +12,28 @@ public sealed class ReadinessGate(IReadiness readiness)
     {
         Starting,
         Open,
+        Draining,
         Stopping,
     }
 
     public bool IsOpen => _state == State.Open && readiness.IsReady;
 
     /// <summary>Why the gate is shut, or what is served when it is open.</summary>
-    public string Reason => _state == State.Stopping ? "stopping" : readiness.Reason;
+    public string Reason => Leaving ?? readiness.Reason;
+
+    /// <summary>The same for clients, who may be strangers.</summary>
+    public string PublicReason => Leaving ?? readiness.PublicReason;
+
+    private string? Leaving => _state switch
+    {
+        State.Draining => "draining: what was begun is finished, then this process stops",
+        State.Stopping => "stopping",
+        _ => null,
+    };
 
     internal void Open() => _state = State.Open;
+
+    internal void Drain() => _state = State.Draining;
 
     internal void Stop() => _state = State.Stopping;
 }

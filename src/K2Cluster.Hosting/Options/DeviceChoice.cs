@@ -6,7 +6,7 @@ namespace K2Cluster.Hosting;
 /// <summary>Where this process computes experts: "auto", "cpu", or GPUs by their numbers, "cuda:0,1".</summary>
 public sealed record DeviceChoice
 {
-    public const string Allowed = "auto, cpu, or GPUs by number such as cuda:0 or cuda:0,1";
+    public const string Allowed = "auto, cpu, or GPUs by number (0 to 63, each once) such as cuda:0 or cuda:0,1";
 
     /// <summary>Every usable GPU, and the CPU for what does not fit there.</summary>
     public static readonly DeviceChoice Auto = new() { UsesCpu = true, UsesAnyGpu = true };

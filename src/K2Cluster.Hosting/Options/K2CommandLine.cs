@@ -17,9 +17,7 @@ internal sealed class K2CommandLine
         _root.Directives.Clear();
         foreach (K2OptionEntry entry in K2OptionTable.For(role))
         {
-            Option option = entry.Value is null
-                ? new Option<bool>(entry.Name) { Description = entry.Help }
-                : new Option<string>(entry.Name) { Description = entry.Help, HelpName = entry.Value };
+            Option option = OptionOf(entry);
             _options.Add((option, entry));
             _root.Options.Add(option);
         }
@@ -50,14 +48,26 @@ internal sealed class K2CommandLine
         if (parsed.Errors.Count > 0)
             throw new K2OptionsException(parsed.Errors[0].Message);
 
-        values = [];
-        foreach ((Option option, K2OptionEntry entry) in _options)
+        values = Values(parsed, _options);
+        return true;
+    }
+
+    /// <summary>An entry of the table as an option.</summary>
+    public static Option OptionOf(K2OptionEntry entry) => entry.Value is null
+        ? new Option<bool>(entry.Name) { Description = entry.Help }
+        : new Option<string>(entry.Name) { Description = entry.Help, HelpName = entry.Value };
+
+    /// <summary>What was given, as configuration values.</summary>
+    public static Dictionary<string, string?> Values(ParseResult parsed, IEnumerable<(Option Option, K2OptionEntry Entry)> options)
+    {
+        Dictionary<string, string?> values = [];
+        foreach ((Option option, K2OptionEntry entry) in options)
         {
             if (parsed.GetResult(option) is { Implicit: false } result)
                 values[$"{K2OptionTable.Section}:{entry.Key}"] = entry.Value is null ? parsed.GetValue((Option<bool>)option) ? "true" : "false" : result.GetValueOrDefault<string>();
         }
 
-        return true;
+        return values;
     }
 
     private static string Description(K2Role role) => role == K2Role.Gateway

@@ -35,7 +35,11 @@ internal static class K2OptionTable
         new("--grpc", "Grpc", "URL", "gRPC address [default: http://127.0.0.1:8081]", K2Role.Gateway),
         new("--listen", "Listen", "IP[:PORT]", "Address for cluster traffic [default: 127.0.0.1, a free port]"),
         new("--advertise", "Advertise", "HOST[:PORT]", "Address at which the rest of the cluster reaches --listen [default: the same]"),
-        new("--insecure", "Insecure", null, "Allow to listen beyond this machine without TLS and keys. Anybody who can reach the ports can use them"),
+        new("--tls-cert", "TlsCert", "FILE", "This process's certificate (PEM): cluster traffic is encrypted, and only processes with a certificate of --tls-ca take part. With --tls-key and --tls-ca, on every process of the cluster"),
+        new("--tls-key", "TlsKey", "FILE", "The private key of --tls-cert (PEM, not encrypted)"),
+        new("--tls-ca", "TlsCa", "FILE", "The certificate of the cluster's own authority (PEM)"),
+        new("--drain-timeout", "DrainTimeout", "SECONDS", "How long a process that was asked to stop may take for what it has begun: a gateway for its requests, a silo until its experts are elsewhere; 0: no time [default: 60]"),
+        new("--insecure", "Insecure", null, "Allow to listen beyond this machine where there is no protection: --http and --grpc, which have no TLS and keys, and --listen without --tls-cert. Anybody who can reach such a port can use it"),
     ];
 
     public static IEnumerable<K2OptionEntry> For(K2Role role) => Entries.Where(entry => entry.Only is null || entry.Only == role);

@@ -1,5 +1,6 @@
 using System.Net;
 using K2Cluster.Cluster;
+using K2Cluster.Cluster.Security;
 using K2Cluster.Kernels.Devices.Cpu;
 
 namespace K2Cluster.Hosting;
@@ -25,6 +26,9 @@ public sealed record K2Options
 
     /// <summary>Processes with one id form one cluster. Letters, digits, '.', '_', '-': usable as a file name.</summary>
     public required string ClusterId { get; init; }
+
+    /// <summary>Whether <see cref="ClusterId"/> was not given and is made from the model's path.</summary>
+    public bool HasClusterIdOfPath { get; init; }
 
     /// <summary>This process's name in the cluster: a silo's shards are known by it. Letters, digits, '.', '_', '-'.</summary>
     public required string SiloName { get; init; }
@@ -68,6 +72,9 @@ public sealed record K2Options
     /// <summary>Compute threads.</summary>
     public required int Threads { get; init; }
 
+    /// <summary>TLS for cluster traffic; null: none.</summary>
+    public ClusterCertificates? Certificates { get; init; }
+
     /// <summary>Where cluster traffic is accepted. Port 0: any free one.</summary>
     public required IPEndPoint Listen { get; init; }
 
@@ -80,6 +87,9 @@ public sealed record K2Options
     /// <summary>gRPC; null for a silo.</summary>
     public HttpAddress? Grpc { get; init; }
 
-    /// <summary>Whether listening beyond loopback without TLS and keys is allowed.</summary>
+    /// <summary>How long a process that was asked to stop may take for what it has begun; zero for no time.</summary>
+    public required TimeSpan DrainTimeout { get; init; }
+
+    /// <summary>Whether listening beyond loopback is allowed where there are no TLS and keys.</summary>
     public required bool Insecure { get; init; }
 }

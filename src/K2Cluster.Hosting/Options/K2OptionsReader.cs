@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using K2Cluster.Cluster;
+using K2Cluster.Cluster.Security;
 using K2Cluster.Kernels.Compute;
 using K2Cluster.Kernels.Devices.Cpu;
 using Microsoft.Extensions.Configuration;
@@ -22,18 +23,19 @@ internal sealed class K2OptionsReader(IConfiguration configuration, K2Role role)
         RefuseUnknownKeys();
 
         string model = ReadModel();
-        string folder = Sanitise(Path.GetFileName(model));
-        ClusterMode cluster = ReadCluster();
+        ClusterMode cluster = ReadMode();
         long available = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         bool insecure = Parse("Insecure", false, text => bool.TryParse(text, out bool value) ? value : null, "true or false");
         IPEndPoint listen = ParseReference("Listen", NetworkAddress.TryParse, "an IP address or localhost, with :PORT or without, such as 10.0.0.5 or 10.0.0.5:11111") ?? new IPEndPoint(IPAddress.Loopback, 0);
         HttpAddress http = ReadHttp("Http") ?? new HttpAddress(new IPEndPoint(IPAddress.Loopback, role == K2Role.Gateway ? 8080 : 0));
+        ClusterCertificates? certificates = ReadCertificates();
         HttpAddress? grpc = role == K2Role.Gateway ? ReadHttp("Grpc") ?? new HttpAddress(new IPEndPoint(IPAddress.Loopback, 8081)) : null;
 
         if (!insecure)
         {
             RefuseBeyondLoopback("Http", http.EndPoint);
-            RefuseBeyondLoopback("Listen", listen);
+            if (certificates is null)
+                RefuseBeyondLoopback("Listen", listen, "give every process of the cluster certificates (--tls-cert, --tls-key, --tls-ca), use a loopback address such as 127.0.0.1");
             if (grpc is not null)
                 RefuseBeyondLoopback("Grpc", grpc.EndPoint);
         }
@@ -42,10 +44,11 @@ internal sealed class K2OptionsReader(IConfiguration configuration, K2Role role)
         {
             Role = role,
             Model = model,
-            Name = ParseReference("Name", text => IsName(text, 128, "._-/:") ? text : null, "up to 128 letters, digits and . _ - / :") ?? folder,
+            Name = ParseReference("Name", text => IsName(text, 128, "._-/:") ? text : null, "up to 128 letters, digits and . _ - / :") ?? FolderOf(model),
             Cluster = cluster,
             Redis = ReadRedis(cluster),
-            ClusterId = ReadFileName("ClusterId") ?? DefaultClusterId(model, folder),
+            ClusterId = ReadFileName("ClusterId") ?? DefaultClusterId(model),
+            HasClusterIdOfPath = Value("ClusterId") is null,
             SiloName = ReadFileName("SiloName") ?? DefaultSiloName(cluster),
             Device = ParseReference("Device", DeviceChoice.TryParse, DeviceChoice.Allowed) ?? DeviceChoice.Auto,
             CpuActivations = Parse<CpuActivations>("CpuActivations", CpuActivations.Bits16, text => text.ToLowerInvariant() switch { "int16" => CpuActivations.Bits16, "int8" => CpuActivations.Bits8, _ => null }, "int16 or int8"),
@@ -60,11 +63,33 @@ internal sealed class K2OptionsReader(IConfiguration configuration, K2Role role)
             StepTokens = ReadNumber("StepTokens", 512, 1, 8192),
             ChunkTokens = ReadNumber("ChunkTokens", 256, 1, 8192),
             Threads = ReadNumber("Threads", Environment.ProcessorCount, 1, 1024),
+            Certificates = certificates,
             Listen = listen,
             Advertise = ReadAdvertise(listen),
             Http = http,
             Grpc = grpc,
+            DrainTimeout = TimeSpan.FromSeconds(ReadNumber("DrainTimeout", 60, 0, 86_400)),
             Insecure = insecure,
+        };
+    }
+
+    /// <summary>Only how the cluster is found, for a tool that is no member of it.</summary>
+    /// <exception cref="K2OptionsException">A value is not allowed.</exception>
+    /// <exception cref="K2FailureException">The model's directory does not exist.</exception>
+    public ClusterOptions ReadCluster(string toolName)
+    {
+        RefuseUnknownKeys();
+        if ("embedded".Equals(Value("Cluster"), StringComparison.OrdinalIgnoreCase))
+            throw new K2OptionsException($"{Origin("Cluster")} embedded: such a cluster is inside its gateway and has no silo to ask; ask the gateway.");
+        ClusterMode cluster = ReadMode();
+        return new ClusterOptions
+        {
+            Mode = cluster,
+            ClusterId = ReadFileName("ClusterId") ?? DefaultClusterId(ReadModel("name the cluster (--cluster-id), or its processes' checkpoint")),
+            SiloName = toolName,
+            HostsShards = false,
+            Redis = ReadRedis(cluster),
+            Certificates = ReadCertificates(),
         };
     }
 
@@ -77,13 +102,13 @@ internal sealed class K2OptionsReader(IConfiguration configuration, K2Role role)
         }
     }
 
-    private string ReadModel()
+    private string ReadModel(string remedy = "name a checkpoint's directory")
     {
         string? text = Value("Model");
         if (text is null)
         {
             return FindDemoModel(Directory.GetCurrentDirectory()) ?? FindDemoModel(AppContext.BaseDirectory)
-                ?? throw new K2OptionsException("--model: not given, and there is no models/k2-nano in this directory or above it; name a checkpoint's directory.");
+                ?? throw new K2OptionsException($"--model: not given, and there is no models/k2-nano in this directory or above it; {remedy}.");
         }
 
         string path;
@@ -112,7 +137,7 @@ internal sealed class K2OptionsReader(IConfiguration configuration, K2Role role)
         return null;
     }
 
-    private ClusterMode ReadCluster()
+    private ClusterMode ReadMode()
     {
         string? text = Value("Cluster");
         ClusterMode kind = text?.ToLowerInvariant() switch
@@ -189,10 +214,28 @@ internal sealed class K2OptionsReader(IConfiguration configuration, K2Role role)
             : ParseReference(key, HttpAddress.TryParse, HttpAddress.Allowed);
     }
 
-    private void RefuseBeyondLoopback(string key, IPEndPoint endPoint)
+    private void RefuseBeyondLoopback(string key, IPEndPoint endPoint, string remedy = "use a loopback address such as 127.0.0.1")
     {
         if (!IPAddress.IsLoopback(endPoint.Address))
-            throw new K2OptionsException($"{Origin(key)} {Quote(Value(key)!)}: beyond this machine, without TLS and keys, anybody who reaches the port can use it; use a loopback address such as 127.0.0.1, or allow it with --insecure.");
+            throw new K2OptionsException($"{Origin(key)} {Quote(Value(key)!)}: beyond this machine, without TLS and keys, anybody who reaches the port can use it; {remedy}, or allow it with --insecure.");
+    }
+
+    private ClusterCertificates? ReadCertificates()
+    {
+        string[] keys = ["TlsCert", "TlsKey", "TlsCa"];
+        string[] missing = [.. keys.Where(key => Value(key) is null)];
+        if (missing.Length == keys.Length)
+            return null;
+        if (missing.Length > 0)
+            throw new K2OptionsException($"{Origin(keys.Except(missing).First())}: certificates need --tls-cert, --tls-key and --tls-ca, all three; add {string.Join(" and ", missing.Select(Origin))}.");
+        try
+        {
+            return ClusterCertificates.Load(Value("TlsCert")!, Value("TlsKey")!, Value("TlsCa")!);
+        }
+        catch (ClusterException exception)
+        {
+            throw new K2OptionsException(exception.Message.ReplaceLineEndings(" "));
+        }
     }
 
     private long? ReadSize(string key)
@@ -210,14 +253,16 @@ internal sealed class K2OptionsReader(IConfiguration configuration, K2Role role)
     private static bool IsName(string text, int longest, string punctuation) =>
         text.Length >= 1 && text.Length <= longest && text.All(character => char.IsAsciiLetterOrDigit(character) || punctuation.Contains(character));
 
+    private static string FolderOf(string model) => Sanitise(Path.GetFileName(model));
+
     private static string Sanitise(string name)
     {
         string safe = string.Concat(name.Take(40).Select(character => IsName(character.ToString(), 1, "._-") ? character : '-')).TrimStart('.');
         return safe.Length == 0 ? "model" : safe;
     }
 
-    private static string DefaultClusterId(string model, string folder) =>
-        $"{folder}-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(model)).AsSpan(0, 4))}";
+    private static string DefaultClusterId(string model) =>
+        $"{FolderOf(model)}-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(model)).AsSpan(0, 4))}";
 
     private string DefaultSiloName(ClusterMode cluster)
     {

@@ -159,18 +159,31 @@ public sealed unsafe class CpuCompute : IDisposable
         _failure = null;
         long number = (Volatile.Read(ref _words.State) >> NumberShift) + 1;
         Interlocked.Exchange(ref _words.State, (number << NumberShift) | Open);
-        int wanted = Math.Min(Volatile.Read(ref _words.Parked), parts - 1);
+        int wanted = TakeParked(parts - 1);
         if (wanted > 0)
-        {
-            Interlocked.Add(ref _words.Parked, -wanted);
             _wake.Release(wanted);
-        }
 
         ExecuteGuarded();
         Interlocked.And(ref _words.State, ~Open);
         WaitForWorkers();
         if (_failure is { } failure)
             ExceptionDispatchInfo.Throw(failure);
+    }
+
+    /// <summary>Counts workers no longer as parked that are to be woken: as many as there are, and no more than wanted.</summary>
+    private int TakeParked(int wanted)
+    {
+        int parked = Volatile.Read(ref _words.Parked);
+        while (parked > 0)
+        {
+            int taken = Math.Min(parked, wanted);
+            int seen = Interlocked.CompareExchange(ref _words.Parked, parked - taken, parked);
+            if (seen == parked)
+                return taken;
+            parked = seen;
+        }
+
+        return 0;
     }
 
     private void ExecuteGuarded()
@@ -268,19 +281,7 @@ public sealed unsafe class CpuCompute : IDisposable
     /// Counts a worker that turns back no longer as parked. False when a run has counted on it: its wake-up is there or on
     /// its way, and has to be taken, or it would keep a worker from parking later.
     /// </summary>
-    private bool TryTakeBackCount()
-    {
-        int parked = Volatile.Read(ref _words.Parked);
-        while (parked > 0)
-        {
-            int seen = Interlocked.CompareExchange(ref _words.Parked, parked - 1, parked);
-            if (seen == parked)
-                return true;
-            parked = seen;
-        }
-
-        return false;
-    }
+    private bool TryTakeBackCount() => TakeParked(1) == 1;
 
     private bool HasRun(long done)
     {

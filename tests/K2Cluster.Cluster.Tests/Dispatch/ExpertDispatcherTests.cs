@@ -153,12 +153,23 @@ public sealed class ExpertDispatcherTests : IDisposable
     public void The_replica_with_the_least_in_flight_is_asked()
     {
         _shards.Publish(3, _ => [0, 1, 2]);
-        (_shards[0].InFlight, _shards[1].InFlight, _shards[2].InFlight) = (3, 1, 2);
+        (_shards[0].PairsInFlight, _shards[1].PairsInFlight, _shards[2].PairsInFlight) = (300, 100, 200);
         Run(Make(), Batches.Random(Grid, 4, 2, 1));
 
         Assert.Empty(_shards[0].Frames);
         Assert.Single(_shards[1].Frames);
         Assert.Empty(_shards[2].Frames);
+    }
+
+    [Fact]
+    public void What_goes_out_together_is_shared_out_over_replicas_and_an_expert_is_read_by_one_of_them_only()
+    {
+        _shards.Publish(2, _ => [0, 1]);
+        Run(Make(), Batches.Make(1, [[0, 1], [2, 0]]));
+        Run(Make(), Batches.Make(1, [[0, 1], [2, 3]]));
+
+        Assert.Equal([(2, 2, 1L), (2, 2, 1L)], _shards[0].Frames);
+        Assert.Equal([(2, 2, 1L), (2, 2, 1L)], _shards[1].Frames);
     }
 
     [Fact]

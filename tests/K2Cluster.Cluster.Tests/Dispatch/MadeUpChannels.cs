@@ -20,16 +20,16 @@ internal sealed class MadeUpChannels(ExpertGrid grid) : IChannelFactory
 
     public static ShardId Shard(int slot) => new("m", "s", slot);
 
-    public IExpertChannel Create(ShardId shard) => this[shard.Slot];
+    public IExpertChannel Create(PlannedShard shard) => this[shard.Id.Slot];
 
-    /// <summary>Publishes a plan by which <paramref name="replicas"/> gives the slots that hold an expert.</summary>
-    public void Publish(int slots, Func<int, int[]> replicas, long incarnation = 1, string? incomplete = null)
+    /// <summary>Publishes a plan by which <paramref name="replicas"/> gives the slots that hold an expert; its shards are those of the slots from <paramref name="first"/> on.</summary>
+    public void Publish(int slots, Func<int, int[]> replicas, long incarnation = 1, string? incomplete = null, int first = 0, float[]? speeds = null)
     {
         List<int> starts = [0];
         List<int> shards = [];
         for (int expert = 0; expert < grid.Count; expert++)
         {
-            shards.AddRange(replicas(expert));
+            shards.AddRange(replicas(expert).Select(slot => slot - first));
             starts.Add(shards.Count);
         }
 
@@ -37,20 +37,34 @@ internal sealed class MadeUpChannels(ExpertGrid grid) : IChannelFactory
         {
             Epoch = new Epoch(1, Interlocked.Increment(ref _counter)),
             Grid = grid,
-            Shards = [.. Enumerable.Range(0, slots).Select(slot => new PlannedShard(Shard(slot), incarnation, "cpu", "int4-g32"))],
+            Shards = [.. Enumerable.Range(first, slots - first).Select(slot => new PlannedShard(Shard(slot), incarnation, "cpu", "int4-g32"))],
             ReplicaStarts = [.. starts],
             ReplicaShards = [.. shards],
             Incomplete = incomplete,
+            Speeds = [.. speeds ?? []],
         });
     }
 
     internal sealed class Channel(ShardId shard) : IExpertChannel
     {
+        private int _looks;
+
         public ShardId Shard => shard;
 
-        public int InFlight { get; set; }
+        public int PairsInFlight { get; set; }
 
-        public bool IsSilent { get; set; }
+        public bool IsSilent
+        {
+            get
+            {
+                Interlocked.Increment(ref _looks);
+                return field;
+            }
+            set;
+        }
+
+        /// <summary>How often <see cref="IsSilent"/> was asked: at least once in each round of a batch that waits for this shard.</summary>
+        public int Looks => Volatile.Read(ref _looks);
 
         /// <summary>What to do with a frame; null answers it.</summary>
         public Func<ExpertFrame, CancellationToken, Task<ExpertReply>?>? Handle { get; set; }
@@ -78,6 +92,11 @@ internal sealed class MadeUpChannels(ExpertGrid grid) : IChannelFactory
 
             return pairs.Contains(PairStatus.Failed) ? "made up" : null;
         }
+
+        /// <summary>Experts that it was told it gave no finite numbers for.</summary>
+        public ConcurrentQueue<(int Expert, bool IsSure)> Suspected { get; } = new();
+
+        public void Suspect(int expert, bool isSure) => Suspected.Enqueue((expert, isSure));
 
         public ConcurrentQueue<(int Rows, int Pairs, long Incarnation)> Frames { get; } = new();
 

@@ -33,6 +33,23 @@ public class PlanBoardTests
     }
 
     [Fact]
+    public void Clients_are_told_why_without_names()
+    {
+        _board.SetProblem("no silo of cluster m is alive");
+        Assert.Equal("no silo has said yet which experts it has", _board.PublicNotReadyReason);
+        Publish("4 are on no shard; shard m/s/0: disk on fire");
+        Assert.Equal("experts are missing: the operator must start another silo", _board.PublicNotReadyReason);
+        _board.Publish(Plan("4 are on no shard; shard m/s/0: disk on fire", false) with { PublicIncomplete = "4 are on no shard" });
+        Assert.Equal("4 are on no shard", _board.PublicNotReadyReason);
+        _board.SetGone("silo s is gone");
+        Assert.Equal("every silo is gone: the operator must start one", _board.PublicNotReadyReason);
+        _board.SetGone(null);
+        Publish(null);
+        Publish("half is missing", isFilling: true);
+        Assert.Null(_board.PublicNotReadyReason);
+    }
+
+    [Fact]
     public async Task An_older_plan_never_replaces_a_newer_one()
     {
         Publish(null);
@@ -59,6 +76,10 @@ public class PlanBoardTests
             good with { ReplicaShards = [0, 0, 0, -1] },
             good with { Grid = new ExpertGrid(0, int.MaxValue, int.MaxValue) },
             good with { Shards = default },
+            good with { Speeds = [1, 1] },
+            good with { Speeds = [0] },
+            good with { Speeds = [float.NaN] },
+            good with { Speeds = [float.PositiveInfinity] },
         })
             Assert.Throws<ArgumentException>(() => _board.Publish(bad));
     }

@@ -12,7 +12,7 @@ internal static class HostedMember
     public static readonly ExpertGrid Grid = new(1, 3, 12);
 
     /// <summary>A host with or without a shard, with or without a gateway's dispatcher.</summary>
-    public static IHost Build(ClusterOptions options, bool gateway, int capacity = 1000, bool sharesThreads = false)
+    public static IHost Build(ClusterOptions options, bool gateway, int capacity = 1000, bool sharesThreads = false, Action<HostApplicationBuilder>? configure = null)
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
         builder.Logging.ClearProviders();
@@ -31,6 +31,7 @@ internal static class HostedMember
 
         if (gateway)
             builder.AddK2Experts();
+        configure?.Invoke(builder);
         return builder.Build();
     }
 }

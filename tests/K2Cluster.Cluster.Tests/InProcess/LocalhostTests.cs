@@ -1,7 +1,9 @@
 using System.Diagnostics;
+using K2Cluster.Cluster.Dispatch;
 using K2Cluster.Cluster.Membership;
 using K2Cluster.Cluster.Plans;
 using K2Cluster.Cluster.Tests.Membership;
+using K2Cluster.Fabric;
 using K2Cluster.Kernels.Experts;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -31,7 +33,9 @@ public sealed class LocalhostTests(ITestOutputHelper output) : IDisposable
         output.WriteLine($"Gateway, then two silos at once, complete: {Stopwatch.GetElapsedTime(start).TotalSeconds:0.00} s");
         IExperts experts = gateway.Services.GetRequiredService<IExperts>();
         Run(experts);
-        output.WriteLine($"Grain call to two silos over sockets: p50 {MedianRoundTrip(experts):0} µs");
+        output.WriteLine($"Over the fabric to two silos: p50 {MedianRoundTrip(experts):0} µs");
+        FabricCounts fabric = gateway.Services.GetRequiredService<FabricPeers>().Counts;
+        Assert.True(fabric.Calls > 1000, $"{fabric.Calls} calls went over the fabric.");
 
         start = Stopwatch.GetTimestamp();
         await second.StopAsync();

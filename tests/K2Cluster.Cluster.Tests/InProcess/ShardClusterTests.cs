@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using K2Cluster.Contracts;
+using K2Cluster.Contracts.Operators;
+using K2Cluster.Grains;
 using K2Cluster.Grains.Placement;
 using K2Cluster.Grains.Shards;
 using K2Cluster.Kernels.Experts;
@@ -54,6 +56,57 @@ public class ShardClusterTests(ITestOutputHelper output)
 
         await stop.CancelAsync();
         Assert.True(await running > 0);
+    }
+
+    [Fact]
+    public async Task What_an_operator_wishes_is_known_to_the_placement_that_follows_one_that_died()
+    {
+        await using ShardCluster cluster = await ShardCluster.StartAsync(shards: 3);
+        await cluster.WhenEvenAsync(3);
+        IPlacementGrain placement = cluster.Gateway.GetRequiredService<IGrainFactory>().GetGrain<IPlacementGrain>(ShardCluster.Model);
+        string[] silos = [.. Enumerable.Range(0, 3).Select(ShardCluster.SiloName)];
+        int[] placements = await Task.WhenAll(silos.Select(silo => cluster.ActivationsAsync(silo, typeof(PlacementGrain))));
+        string victim = silos[Array.IndexOf(placements, 1)];
+        string drained = silos.First(silo => silo != victim);
+
+        PlacementRefusedException refused = await Assert.ThrowsAsync<PlacementRefusedException>(async () => await placement.ChangeAsync([new PlacementChange { Kind = PlacementChangeKind.Drain, Silo = "nobody" }], whatIf: false));
+        Assert.Equal(PlacementRefusal.NotFound, refused.Refusal);
+        Assert.Contains("Silo_0, Silo_1, Silo_2", refused.Message);
+        PlacementOutcome outcome = await placement.ChangeAsync([new PlacementChange { Kind = PlacementChangeKind.Drain, Silo = drained }], whatIf: false);
+        Assert.True(outcome.Drops >= 22, $"{outcome.Drops} drops"); // two thirds of 36, as every expert has two replicas; more if some are there still from the start
+        Assert.InRange(outcome.Loads, 0, outcome.Drops);
+        Assert.Empty(outcome.Notes);
+
+        await cluster.KillAsync(victim);
+        await Eventually.TrueAsync(
+            () => cluster.Plans.Current is { Incomplete: null, Shards.Length: 2 } plan && plan.ReplicaShards.All(shard => plan.Shards[shard].Id.Silo != drained),
+            "everything on the silo that is neither dead nor drained");
+        Assert.Equal(drained, Assert.Single((await placement.GetStatusAsync()).Wishes.Drained));
+    }
+
+    [Fact]
+    public async Task A_silo_is_ready_while_it_loads_replicas_of_what_others_own_and_not_while_it_loads_its_own()
+    {
+        await using ShardCluster cluster = await ShardCluster.StartAsync(shards: 2);
+        await cluster.WhenEvenAsync(2);
+        IPlacementGrain placement = cluster.Gateway.GetRequiredService<IGrainFactory>().GetGrain<IPlacementGrain>(ShardCluster.Model);
+        string owner = (await placement.ExplainAsync(1, 0)).Planned.Single(replica => replica.IsOwner).Shard.Split('/')[1];
+        foreach (string silo in new[] { "Silo_0", "Silo_1" })
+        {
+            ExpertShard shard = cluster.Services(silo).GetRequiredService<ShardSet>().All.Single();
+            ShardStatus status = cluster.Services(silo).GetRequiredService<ShardStatus>();
+            await Eventually.TrueAsync(() => status.NotReadyReason is null, "a silo that is ready");
+            using ManualResetEventSlim gate = new();
+            cluster.Devices[silo].BeforeLoad = _ => gate.Wait();
+            Epoch future = new((await placement.GetStatusAsync()).Epoch.Generation + 1, 0);
+            shard.Assign(new ShardAssignment(future, [], [0])); // somebody drops it; the placement wants it back
+            await Eventually.TrueAsync(() => shard.Report.Loading == 1, "an expert to load");
+            string? reason = status.NotReadyReason;
+            gate.Set();
+            await Eventually.TrueAsync(() => shard.Report.Loading == 0, "the expert loaded");
+
+            Assert.Equal(silo == owner ? "loading experts, 35 of 36" : null, reason);
+        }
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using K2Cluster.Contracts;
 using K2Cluster.Grains.Placement;
+using K2Cluster.Planning;
 using Microsoft.Extensions.Time.Testing;
 using PlacementState = K2Cluster.Grains.Placement.Placement;
 
@@ -172,7 +173,7 @@ public class PlacementTests
         long Planned()
         {
             _time.Advance(TimeSpan.FromSeconds(1));
-            _placement.Advance(new SiloView(new HashSet<string> { "a" }, new HashSet<string>()));
+            _placement.Advance(new SiloView(new HashSet<string> { "a" }, new HashSet<string>(), new HashSet<string>()));
             return Assert.Single(_placement.Plan!.Shards).Incarnation;
         }
 
@@ -187,6 +188,13 @@ public class PlacementTests
         Assert.Equal(2, Planned());
     }
 
+    [Theory]
+    [InlineData(1023, "1023 bytes")]
+    [InlineData(290_304, "283.5 KiB")]
+    [InlineData(8L << 20, "8.0 MiB")]
+    [InlineData(594L << 30, "594.0 GiB")]
+    public void Sizes_have_units_that_people_read(long bytes, string text) => Assert.Equal(text, PlanProblem.Bytes(bytes));
+
     [Fact]
     public void Too_little_memory_is_said_with_the_bytes_that_are_missing()
     {
@@ -197,6 +205,7 @@ public class PlacementTests
         Turn();
 
         Assert.Equal("4 of 12 experts are on no shard (layer 2 expert 2, layer 2 expert 3, layer 2 expert 4, …); 4 find no room on a working shard, 8.0 MiB are missing: start another silo or raise --memory", _placement.Plan!.Incomplete);
+        Assert.Equal("4 of 12 experts are on no shard; 8.0 MiB of memory are missing for 4: the operator must start another silo or raise --memory", _placement.Plan!.PublicIncomplete);
         Assert.False(_placement.Plan!.IsFilling);
     }
 
@@ -210,6 +219,7 @@ public class PlacementTests
         _world["b"].Problem = "disk on fire";
         Turn();
         Assert.Contains("shard m/b/0: disk on fire", _placement.Plan!.Incomplete);
+        Assert.Equal("6 of 12 experts are on no shard; 6 are being loaded by silos; 1 of 2 shards report a problem, which k2 cluster status tells the operator", _placement.Plan!.PublicIncomplete);
         Assert.Equal(12, _world["a"].Load.Length);
 
         _world["a"].Held = _world["a"].Load;
@@ -241,6 +251,58 @@ public class PlacementTests
     }
 
     [Fact]
+    public void A_silo_that_leaves_serves_until_its_experts_are_elsewhere()
+    {
+        Join("a");
+        Join("b");
+        Turn();
+        LoadAll();
+        Turn();
+        Acknowledge("gateway");
+        Assert.Null(_placement.CountHomeless("a"));
+
+        _world["a"].Leaves = true;
+        ImmutableArray<int> leaving = _world["a"].Held;
+        ReportAll();
+        Assert.Null(_placement.CountHomeless("a")); // not looked at yet
+        Turn();
+        Assert.Equal(0, _placement.CountHomeless("a"));
+        Assert.Null(_placement.Plan!.Incomplete);
+        Assert.All(leaving, expert => Assert.Equal("a", OwnerOf(expert)));
+        Assert.Equal(12, _world["b"].Load.Length);
+
+        LoadAll();
+        Later();
+        Turn();
+        Assert.All(leaving, expert => Assert.Equal("b", OwnerOf(expert)));
+        Assert.Empty(_world["a"].Drop); // the gateway has not heard yet
+
+        Acknowledge("gateway");
+        Turn();
+        Assert.Equal(leaving.ToArray(), _world["a"].Drop.ToArray());
+        Assert.Empty(_world["a"].Load);
+        Assert.Null(_placement.Plan!.Incomplete);
+    }
+
+    [Theory]
+    [InlineData(9, 3)]
+    [InlineData(null, 6)]
+    public void What_the_others_have_no_room_for_when_a_silo_leaves_is_counted(int? room, int homeless)
+    {
+        Join("a");
+        Join("b", capacity: room ?? 100);
+        Turn();
+        LoadAll();
+        Turn();
+        _world["a"].Leaves = true;
+        // A whole cluster that is stopped.
+        _world["b"].Leaves = room is null;
+        Turn();
+        Assert.Equal(homeless, _placement.CountHomeless("a"));
+        Assert.Null(_placement.Plan!.Incomplete);
+    }
+
+    [Fact]
     public void GPUs_are_filled_before_a_CPU_gets_an_expert()
     {
         Join("cpu");
@@ -254,6 +316,180 @@ public class PlacementTests
         _world["gpu-1"] = new World { Capacity = 100, Kind = "cuda-sm_90", Incarnation = 2 };
         Turn();
         Assert.Empty(_world["cpu"].Load);
+    }
+
+    [Fact]
+    public void Experts_are_shared_by_measured_speed_and_who_has_not_measured_is_taken_to_be_as_its_like()
+    {
+        _world["a"] = new World { Capacity = 100, RowsPerSecond = 400 };
+        _world["b"] = new World { Capacity = 100, RowsPerSecond = 200 };
+        Join("c");
+        Turn();
+
+        Assert.Equal((2, 10), (_world["b"].Load.Length, _world["a"].Load.Length + _world["c"].Load.Length));
+        Assert.InRange(_world["a"].Load.Length, 4, 6);
+    }
+
+    [Fact]
+    public void A_hot_expert_gets_a_replica_on_another_silo_and_loses_it_when_it_is_cool()
+    {
+        Join("a");
+        Join("b");
+        Turn();
+        LoadAll();
+        Turn();
+        Acknowledge("gateway");
+        string owner = OwnerOf(0);
+        World other = _world[owner == "a" ? "b" : "a"];
+        Ask(hot: 4);
+        Turn();
+        Assert.DoesNotContain(0, other.Load); // not before the time has come
+
+        Later(seconds: 9);
+        Later(seconds: 9);
+        Later(seconds: 9);
+        Later(seconds: 9);
+        Turn();
+        Assert.Contains(0, other.Load);
+        Assert.Equal(owner, OwnerOf(0)); // until the other has loaded it
+        Assert.Equal(PlanReason.Hot, _placement.Intended!.Explain(0)[1].Reason);
+
+        LoadAll();
+        Turn();
+        Assert.Equal([0, 1], _placement.Plan!.ReplicasOf(0).ToArray());
+
+        for (int i = 0; i < 4; i++)
+        {
+            Ask(hot: 1, times: 50);
+            Later(seconds: 9);
+            Acknowledge("gateway");
+        }
+
+        Turn();
+        Assert.Single(_placement.Plan!.ReplicasOf(0).ToArray());
+        Assert.Empty(_world.Values.SelectMany(world => world.Drop)); // the gateway still sends to both
+
+        Acknowledge("gateway");
+        Turn();
+        Assert.Equal([0], _world.Values.SelectMany(world => world.Drop));
+
+        // Each expert is asked for as often as another, the first so many times more often.
+        void Ask(uint hot, uint times = 1)
+        {
+            for (int expert = 0; expert < Grid.Count; expert++)
+                (_world[owner].Rows[expert], other.Rows[expert]) = (_world[owner].Rows[expert] + (100 * times * (expert == 0 ? hot : 1)), other.Rows[expert]);
+            foreach (int expert in other.Held.Where(expert => !_world[owner].Held.Contains(expert)))
+                other.Rows[expert] += 100 * times;
+        }
+    }
+
+    [Fact]
+    public void Unless_told_otherwise_every_expert_gets_a_second_replica_once_all_have_one_and_outlives_a_silo()
+    {
+        _placement = new PlacementState(new PlacementOptions(), _time);
+        Join("a");
+        Join("b");
+        Turn();
+        Assert.Equal((6, 6), (_world["a"].Load.Length, _world["b"].Load.Length));
+
+        LoadAll();
+        Turn();
+        Assert.Null(_placement.Plan!.Incomplete);
+        Assert.Equal((12, 12), (_world["a"].Load.Length, _world["b"].Load.Length));
+        Assert.Equal(_world["b"].Held.ToArray(), _world["a"].Further.ToArray()); // it is ready without them
+
+        LoadAll();
+        Turn();
+        Assert.All(Enumerable.Range(0, Grid.Count), expert => Assert.Equal([0, 1], _placement.Plan!.ReplicasOf(expert).ToArray()));
+
+        _world.Remove("b");
+        Turn(gone: ["b"]);
+        Assert.Null(_placement.Plan!.Incomplete);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Replicas_make_room_for_what_a_dead_silo_had_as_soon_as_every_gateway_has_asked_a_new_placement(bool asks)
+    {
+        _placement = new PlacementState(new PlacementOptions(), _time);
+        foreach (string silo in new[] { "a", "b", "c" })
+            Join(silo, capacity: 8);
+        for (int i = 0; i < 3; i++)
+        {
+            Turn();
+            LoadAll();
+        }
+
+        Turn();
+        Assert.True(Enumerable.Range(0, Grid.Count).Count(expert => _placement.Plan!.ReplicasOf(expert).Length == 2) > 4);
+
+        _world.Remove("c");
+        _placement = new PlacementState(new PlacementOptions(), _time); // it lived there, too
+        Turn(gone: ["c"], gateways: ["gateway"]);
+        Assert.NotNull(_placement.Plan!.Incomplete);
+        Assert.Empty(_world.Values.SelectMany(world => world.Drop));
+        if (asks)
+            Acknowledge("gateway");
+        Turn(gone: ["c"], gateways: ["gateway"]);
+        Assert.Equal(asks, _world.Values.Any(world => !world.Drop.IsEmpty));
+    }
+
+    [Fact]
+    public void What_somebody_waits_for_is_published_sooner_than_a_further_replica()
+    {
+        _placement = new PlacementState(new PlacementOptions(), _time);
+        Join("a");
+        Join("b");
+        Turn();
+        _world["a"].Held = _world["a"].Load[..1];
+        PlacementPlan before = _placement.Plan!;
+        Assert.False(IsPublishedAfter(40));
+        Assert.True(IsPublishedAfter(20));
+
+        LoadAll();
+        Turn();
+        _world["a"].Held = [.. _world["a"].Load[..7].Union(_world["a"].Held).Order()];
+        before = _placement.Plan!;
+        Assert.False(IsPublishedAfter(190));
+        Assert.True(IsPublishedAfter(20));
+
+        bool IsPublishedAfter(int milliseconds)
+        {
+            _time.Advance(TimeSpan.FromMilliseconds(milliseconds));
+            ReportAll();
+            _placement.Advance(View([]));
+            return !ReferenceEquals(_placement.Plan, before);
+        }
+    }
+
+    [Fact]
+    public void What_a_wish_would_do_is_told_without_doing_it()
+    {
+        Join("a");
+        Assert.Null(_placement.WhatIf(PlanWishes.None));
+        Join("b");
+        Turn();
+        LoadAll();
+        Turn();
+        Acknowledge("gateway");
+        PlanWishes wishes = new() { Drained = ["b"] };
+
+        ExpertPlan plan = _placement.WhatIf(wishes)!;
+        Later();
+        Turn();
+        Assert.All(Enumerable.Range(0, Grid.Count), expert => Assert.Equal("m/a/0", Assert.Single(plan.Explain(expert)).Device));
+        Assert.Equal((6, 6), (_world["a"].Load.Length, _world["b"].Load.Length));
+
+        _placement.Wishes = wishes;
+        Turn();
+        Assert.Equal((12, 0), (_world["a"].Load.Length, _world["b"].Load.Length));
+        Assert.Empty(_world["b"].Drop);
+        LoadAll();
+        Turn();
+        Acknowledge("gateway");
+        Turn();
+        Assert.Equal(6, _world["b"].Drop.Length);
     }
 
     [Fact]
@@ -361,13 +597,36 @@ public class PlacementTests
         for (int silo = 0; silo < 64; silo++)
             _placement.Report(new SiloReport($"s{silo:00}", grid, [new World { Capacity = 400 + silo }.Report($"s{silo:00}")]));
         long start = System.Diagnostics.Stopwatch.GetTimestamp();
-        IReadOnlyList<(ShardId, ShardAssignment Assignment)> sent = _placement.Advance(new SiloView(new HashSet<string>(), new HashSet<string>()));
+        IReadOnlyList<(ShardId, ShardAssignment Assignment)> sent = _placement.Advance(new SiloView(new HashSet<string>(), new HashSet<string>(), new HashSet<string>()));
 
         Assert.InRange(System.Diagnostics.Stopwatch.GetElapsedTime(start).TotalSeconds, 0, 20); // measured well below one
         Assert.Equal(grid.Count, sent.Sum(message => message.Assignment.Load.Length));
     }
 
-    private PlacementState Start() => new(new PlacementOptions(), _time);
+    [Fact]
+    public void Looking_at_what_64_shards_of_Kimi_K2_report_makes_no_object_for_each_expert()
+    {
+        ExpertGrid grid = new(1, 60, 384);
+        SiloView view = new(new HashSet<string>(), new HashSet<string>(), new HashSet<string>());
+        World[] worlds = [.. Enumerable.Range(0, 64).Select(silo => new World { Capacity = 400 })];
+        for (int turn = 0; turn < 3; turn++)
+        {
+            for (int silo = 0; silo < worlds.Length; silo++)
+                _placement.Report(new SiloReport($"s{silo:00}", grid, [worlds[silo].Report($"s{silo:00}")]));
+            foreach ((ShardId id, ShardAssignment assignment) in _placement.Advance(view))
+                worlds[int.Parse(id.Silo[1..])].Load = assignment.Load;
+            foreach (World world in worlds)
+                world.Held = world.Load;
+        }
+
+        Assert.Null(_placement.Plan!.Incomplete);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        _placement.Advance(view);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 1 << 20); // a list of each takes more
+    }
+
+    /// <summary>One that wants no more replicas than loads ask for, so that moves can be told from them.</summary>
+    private PlacementState Start() => new(new PlacementOptions(), _time) { Wishes = new PlanWishes { Replicas = 1 } };
 
     private void Join(string silo, int capacity = 100) => _world[silo] = new World { Capacity = capacity };
 
@@ -390,13 +649,13 @@ public class PlacementTests
         ReportAll();
     }
 
-    private void Turn(string[]? gone = null)
+    private void Turn(string[]? gone = null, string[]? gateways = null)
     {
         ReportAll();
-        SiloView view = View(gone ?? []);
+        SiloView view = View(gone ?? [], gateways);
         _time.Advance(TimeSpan.FromMilliseconds(250));
         foreach ((ShardId shard, ShardAssignment assignment) in _placement.Advance(view))
-            (_world[shard.Silo].Load, _world[shard.Silo].Drop, _world[shard.Silo].Assigned) = (assignment.Load, assignment.Drop, assignment.Epoch);
+            (_world[shard.Silo].Load, _world[shard.Silo].Further, _world[shard.Silo].Drop, _world[shard.Silo].Assigned) = (assignment.Load, assignment.Further, assignment.Drop, assignment.Epoch);
     }
 
     private void ReportAll()
@@ -405,7 +664,7 @@ public class PlacementTests
             _placement.Report(new SiloReport(silo, Grid, [world.Report(silo)]));
     }
 
-    private SiloView View(string[] gone) => new(_world.Keys.ToHashSet(), gone.ToHashSet());
+    private SiloView View(string[] gone, string[]? gateways = null) => new(_world.Keys.ToHashSet(), gone.ToHashSet(), (gateways ?? []).ToHashSet());
 
     private string OwnerOf(int expert) => _placement.Plan!.Shards[Assert.Single(_placement.Plan.ReplicasOf(expert).ToArray())].Id.Silo;
 
@@ -422,21 +681,33 @@ public class PlacementTests
 
         public ImmutableArray<int> Load { get; set; } = [];
 
+        public ImmutableArray<int> Further { get; set; } = [];
+
         public ImmutableArray<int> Drop { get; set; } = [];
 
         public string? Problem { get; set; }
 
+        public bool Leaves { get; set; }
+
         public Epoch Assigned { get; set; }
+
+        public double RowsPerSecond { get; init; }
+
+        /// <summary>[experts]: rows so far.</summary>
+        public uint[] Rows { get; } = new uint[12];
 
         public ShardReport Report(string silo) => new()
         {
             Shard = new PlannedShard(new ShardId("m", silo, 0), Incarnation, Kind, "int4-g32"),
-            WeightsBudget = (Capacity < 0 ? 100 : Capacity) * 2L << 20,
+            WeightsBudget = Leaves ? 0 : (Capacity < 0 ? 100 : Capacity) * 2L << 20,
             ExpertBytes = 2 << 20,
             Held = Held,
             Loading = Load.Except(Held).Count(),
             Problem = Problem,
             Assigned = Assigned,
+            RowsPerSecond = RowsPerSecond,
+            Rows = [.. Held.Select(expert => Rows[Math.Min(expert, 11)])],
+            UsesHostThreads = Kind == "cpu",
         };
     }
 }

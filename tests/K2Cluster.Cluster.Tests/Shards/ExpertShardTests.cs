@@ -43,6 +43,34 @@ public sealed class ExpertShardTests : IDisposable
     }
 
     [Fact]
+    public async Task What_is_its_own_is_loaded_before_further_replicas_of_others_and_counted_apart()
+    {
+        using SemaphoreSlim gate = new(0);
+        _device.BeforeLoad = _ => gate.Wait();
+        _shard.Assign(new ShardAssignment(new Epoch(1, 1), [0, 1, 5], []) { Further = [0, 1] });
+        Assert.Equal((1, 3), (_shard.MissingOwned, _shard.Report.Loading));
+        gate.Release();
+        await Eventually.TrueAsync(() => _shard.Report.Held.Length == 1, "one expert loaded");
+        Assert.Equal((5, 0, 2), (_shard.Report.Held[0], _shard.MissingOwned, _shard.Report.Loading));
+        gate.Release(2);
+    }
+
+    [Fact]
+    public async Task Reports_the_rows_of_each_expert_and_how_fast_they_were_once_that_is_known()
+    {
+        await LoadAsync(0, 1, 5);
+        for (int i = 0; i < 3; i++)
+            (await _shard.ForwardAsync(Frame(pairs: [(0, 1), (1, 1), (1, 2), (0, 0)]), CancellationToken.None)).Dispose();
+
+        ShardReport report = _shard.ReportWithRows();
+        Assert.Equal([0, 1, 5], report.Held.ToArray());
+        Assert.Equal([3u, 6u, 0u], report.Rows.ToArray()); // expert 2 is not held
+        Assert.Empty(_shard.Report.Rows);
+        Assert.Equal(0, report.RowsPerSecond); // it has computed for a moment only
+        Assert.True(report.UsesHostThreads);
+    }
+
+    [Fact]
     public async Task Several_experts_are_loaded_at_once_and_never_more_than_fit()
     {
         using Barrier together = new(3);

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using K2Cluster.Checkpoint;
 using K2Cluster.Cluster.Tests;
 using K2Cluster.Cuda.Device;
@@ -160,6 +161,39 @@ public sealed class CudaExpertDeviceTests : FakeDriverTest
     }
 
     [Fact]
+    public void A_card_that_cannot_be_asked_is_refused_by_number_and_the_others_are_there()
+    {
+        Install(new FakeGpu(), new FakeGpu());
+        Func<string, nint> find = DriverLibrary.Find!;
+        unsafe
+        {
+            DriverLibrary.Find = name => name == "cuDeviceTotalMem_v2" ? (nint)(delegate* unmanaged<nint*, int, int>)&TotalMemoryOfTheFirst : find(name);
+        }
+
+        CudaCards cards = CudaCards.Find();
+        Assert.Null(cards.All[0].Refusal);
+        Assert.StartsWith("cuda:1 cannot be asked what it is: cuDeviceTotalMem", cards.All[1].Refusal, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_device_that_three_times_has_no_room_for_a_larger_call_is_lost()
+    {
+        using RandomExperts model = new(int4: true, 32, 32, experts: 1);
+        using CudaExpertDevice device = Open(model);
+        for (int i = 0; i < 2; i++)
+        {
+            Assert.Throws<InsufficientMemoryException>(() => device.CreateWork(1 << 21, 1));
+            device.CreateWork(1, 1).Dispose();
+        }
+
+        for (int i = 0; i < 2; i++)
+            Assert.Throws<InsufficientMemoryException>(() => device.CreateWork(1 << 21, 1));
+        Assert.Null(device.Lost);
+        Assert.Throws<DeviceLostException>(() => device.CreateWork(1 << 21, 1));
+        Assert.Contains("is lost", device.Lost, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Its_kind_names_architecture_and_kernels()
     {
         using RandomExperts model = new(int4: true, 32, 32, experts: 1);
@@ -213,10 +247,10 @@ public sealed class CudaExpertDeviceTests : FakeDriverTest
         using RandomExperts model = new(int4: true, 32, 32, experts: 2);
         using CudaExpertDevice device = Open(model);
         device.Load(First, model);
-        using ExpertWork work = device.CreateWork(2, 4);
+        using ExpertWork work = device.CreateWork(2, 8);
         ushort[] rows = Samples.GaussianBf16(64, 3);
-        Forward(device, work, Layer, rows, (0, 0), (1, 5), (7, 0), (0, -1));
-        Assert.Equal([PairStatus.Done, PairStatus.Failed, PairStatus.Failed, PairStatus.Failed], work.Statuses.ToArray());
+        Forward(device, work, Layer, rows, (0, 0), (1, 5), (7, 0), (0, -1), (2, 0), (0, 2), (-1, 0), (1, 0));
+        Assert.Equal([PairStatus.Done, .. Enumerable.Repeat(PairStatus.Failed, 6), PairStatus.Done], work.Statuses.ToArray());
         Forward(device, work, 0, rows, (0, 0));
         Assert.Equal(PairStatus.NotHeld, work.Statuses[0]);
         Forward(device, work, 9, rows, (0, 0));
@@ -268,5 +302,12 @@ public sealed class CudaExpertDeviceTests : FakeDriverTest
         }
 
         await moving;
+    }
+
+    [UnmanagedCallersOnly]
+    private static unsafe int TotalMemoryOfTheFirst(nint* bytes, int device)
+    {
+        *bytes = 64 << 20;
+        return device == 0 ? 0 : 999;
     }
 }

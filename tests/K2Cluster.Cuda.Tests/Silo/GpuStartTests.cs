@@ -99,6 +99,7 @@ public sealed class GpuStartTests : FakeDriverTest
             Listen = new IPEndPoint(IPAddress.Loopback, 0),
             Advertise = new IPEndPoint(IPAddress.Loopback, 0),
             Http = new HttpAddress(new IPEndPoint(IPAddress.Loopback, 0)),
+            DrainTimeout = TimeSpan.Zero,
             Insecure = false,
         };
         builder.AddK2Member(options);

@@ -83,11 +83,14 @@ internal sealed class ChildProcess : IAsyncDisposable
         return _process.ExitCode;
     }
 
+    /// <summary>Sends a signal by its number; false when the process is gone.</summary>
+    public bool TrySignal(int signal) => SendSignal(_process.Id, signal) == 0;
+
     /// <summary>SIGTERM, then the exit code.</summary>
     public Task<int> StopAsync(TimeSpan? limit = null)
     {
         if (!_process.HasExited)
-            _ = SendSignal(_process.Id, SignalTerminate);
+            _ = TrySignal(SignalTerminate);
         return WaitForExitAsync(limit ?? TimeSpan.FromSeconds(30));
     }
 

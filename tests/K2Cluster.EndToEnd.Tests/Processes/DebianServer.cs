@@ -5,9 +5,9 @@ namespace K2Cluster.EndToEnd.Tests.Processes;
 /// <summary>A server from a Debian package, started by the test itself on a free port with a folder of its own.</summary>
 internal static class DebianServer
 {
-    public static async Task<(ChildProcess Process, int Port)> StartRedisAsync()
+    public static async Task<(ChildProcess Process, int Port)> StartRedisAsync(int? at = null)
     {
-        int port = FreePort.Next();
+        int port = at ?? FreePort.Next();
         ChildProcess redis = ChildProcess.Start(Find("redis-server"), ["--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"], workingDirectory: Folder());
         await redis.WaitForLineAsync(line => line.Contains("Ready to accept connections", StringComparison.Ordinal), TimeSpan.FromSeconds(20));
         return (redis, port);

@@ -11,6 +11,7 @@ internal sealed class GatewayProcess : IAsyncDisposable
     private GatewayProcess(ChildProcess process, Uri http, Uri grpc)
     {
         Process = process;
+        GrpcAddress = grpc;
         Http = new HttpClient { BaseAddress = http, Timeout = TimeSpan.FromMinutes(2) };
         Grpc = GrpcChannel.ForAddress(grpc);
     }
@@ -19,13 +20,15 @@ internal sealed class GatewayProcess : IAsyncDisposable
 
     public HttpClient Http { get; }
 
+    public Uri GrpcAddress { get; }
+
     public GrpcChannel Grpc { get; }
 
-    /// <summary>Starts a gateway and does not wait.</summary>
-    public static GatewayProcess Start(string model, IReadOnlyList<string> options, IReadOnlyDictionary<string, string>? environment = null)
+    /// <summary>Starts a gateway and does not wait; at the addresses of one that is gone, where that is given.</summary>
+    public static GatewayProcess Start(string model, IReadOnlyList<string> options, IReadOnlyDictionary<string, string>? environment = null, GatewayProcess? inPlaceOf = null)
     {
-        Uri http = new($"http://127.0.0.1:{FreePort.Next()}");
-        Uri grpc = new($"http://127.0.0.1:{FreePort.Next()}");
+        Uri http = inPlaceOf?.Http.BaseAddress ?? new Uri($"http://127.0.0.1:{FreePort.Next()}");
+        Uri grpc = inPlaceOf?.GrpcAddress ?? new Uri($"http://127.0.0.1:{FreePort.Next()}");
         string[] arguments = ["--model", model, "--http", Address(http), "--grpc", Address(grpc), .. options];
         return new GatewayProcess(Programs.Start("gateway", "K2Cluster.Gateway", arguments, environment), http, grpc);
     }

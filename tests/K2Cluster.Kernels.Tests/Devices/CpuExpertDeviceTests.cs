@@ -86,12 +86,12 @@ public sealed class CpuExpertDeviceTests
     {
         const int Hidden = 7168;
         using RandomExperts model = new(int4: true, Hidden, 2048, experts: 1);
-        ushort[] inputs = Samples.GaussianBf16(5 * Hidden, 23);
+        ushort[] inputs = Samples.GaussianBf16(2 * Hidden, 23);
         ushort[]? first = null;
         foreach (CpuPath path in Samples.Paths)
         {
             using Harness device = new(model, 2, path);
-            device.Forward(inputs, [(0, 0), (1, 0), (2, 0), (3, 0), (4, 0)]);
+            device.Forward(inputs, [(0, 0), (1, 0)]);
             Samples.SameBits(first ??= device.Work.Outputs.ToArray(), device.Work.Outputs, path.ToString());
         }
 

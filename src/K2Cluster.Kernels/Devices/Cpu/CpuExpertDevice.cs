@@ -69,8 +69,11 @@ public sealed class CpuExpertDevice : IExpertDevice
 
     public long ExpertBytes { get; }
 
-    /// <summary>Half of the threads, up to 8: an expert is read and repacked by one of them, and what is held is served meanwhile.</summary>
-    public int LoadThreads => Math.Clamp((_compute.Threads + 1) / 2, 1, 8);
+    /// <summary>
+    /// Half of the threads, up to 8: an expert is read and repacked by one of them, and what is held is served meanwhile. Two at
+    /// least, so that one repacks while the other waits for the disk.
+    /// </summary>
+    public int LoadThreads => Math.Clamp((_compute.Threads + 1) / 2, 2, 8);
 
     /// <summary>Bytes of experts held or being loaded, those included that were unloaded and a forward still uses.</summary>
     public long UsedBytes
