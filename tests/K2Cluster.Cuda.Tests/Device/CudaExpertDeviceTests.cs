@@ -217,7 +217,8 @@ public sealed class CudaExpertDeviceTests : FakeDriverTest
         device.Load(First, model);
         Machine.Devices[0].Faults.LaunchGate.Reset();
         Task forward = Task.Run(() => Forward(device, work, Layer, row, (0, 0)));
-        await Eventually.TrueAsync(() => Machine.Devices[0].EventWaits == 1, "the forward is under way");
+        await Eventually.TrueAsync(() => Machine.Devices[0].LaunchesAtGate == 1, "the forward is under way"); // and the table was told of the load
+        await Eventually.TrueAsync(() => Machine.Devices[0].EventWaits == 1, "the forward is waited for");
         Assert.True(device.Unload(First));
         Task load = Task.Run(() => device.Load(Second, model));
         await Eventually.TrueAsync(() => Machine.Devices[0].EventWaits == 2, "the load waits");

@@ -22,6 +22,7 @@ public sealed class FakeDevice : IDisposable
     private long _nodeChanges;
     private long _instructions;
     private int _eventWaits;
+    private int _launchesAtGate;
     private int _sticky;
 
     internal FakeDevice(FakeMachine machine, int ordinal, FakeGpu gpu)
@@ -69,6 +70,9 @@ public sealed class FakeDevice : IDisposable
 
     /// <summary>Threads that wait for an event of it.</summary>
     public int EventWaits => Volatile.Read(ref _eventWaits);
+
+    /// <summary>Launches whose turn it is and that wait for <see cref="FakeFaults.LaunchGate"/>: what their stream had to do before is done.</summary>
+    public int LaunchesAtGate => Volatile.Read(ref _launchesAtGate);
 
     /// <summary>Graphs instantiated so far.</summary>
     public long Graphs => Interlocked.Read(ref _graphs);
@@ -200,7 +204,9 @@ public sealed class FakeDevice : IDisposable
     {
         if (Sticky != CUResult.Success)
             return;
+        Interlocked.Increment(ref _launchesAtGate);
         Faults.LaunchGate.Wait();
+        Interlocked.Decrement(ref _launchesAtGate);
         // A wait of a handle that is never set: the device is slow, no test waits for time.
         if (Faults.LaunchDelay > TimeSpan.Zero)
             _machine.Never.WaitOne(Faults.LaunchDelay);
