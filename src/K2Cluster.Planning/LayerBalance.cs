@@ -3,7 +3,8 @@ namespace K2Cluster.Planning;
 /// <summary>
 /// Shortens the time of the slowest device of each layer by moving experts from it, as their owner or a replica, and exchanging
 /// those that it owns, as long as that gains: what was only just placed freely, to devices that have joined until they have
-/// their share, and what is held only if the layer gains enough by it.
+/// their share, and what is held only if the layer gains enough by it. While requests wait for experts that nobody holds, only
+/// devices that have joined get some: what is missing is loaded first, by all alike.
 /// </summary>
 internal sealed class LayerBalance(PlannerOptions options, PlanDraft draft)
 {
@@ -39,13 +40,17 @@ internal sealed class LayerBalance(PlannerOptions options, PlanDraft draft)
 
     public void Run()
     {
+        bool isMissing = draft.IsMissingSome();
         bool hasJoined = draft.Devices.Where((_, device) => !draft.HadBefore[device]).Any() && draft.HadBefore.Contains(true);
         for (int layer = 0; layer < draft.Shape.Layers; layer++)
         {
             Sort(layer);
-            Improve(layer, Scope.Unsettled);
+            if (!isMissing)
+                Improve(layer, Scope.Unsettled);
             if (hasJoined)
                 Improve(layer, Scope.ToJoined);
+            if (isMissing)
+                continue;
 
             _undo.Clear();
             double before = draft.LayerTime(layer);

@@ -6,6 +6,15 @@ internal sealed class OwnerChoice(PlanRequest request, PlanDraft draft)
     private readonly PlanShape _shape = draft.Shape;
     private readonly int[] _byTier = [.. Enumerable.Range(0, draft.Devices.Length).OrderBy(device => draft.Tier[device])];
 
+    /// <summary>[devices]: homeless experts that it was given.</summary>
+    private readonly int[] _taken = new int[draft.Devices.Length];
+
+    /// <summary>The devices that an expert may go to.</summary>
+    private readonly List<int> _open = [];
+
+    /// <summary>Homeless experts by which a device may be ahead of the others.</summary>
+    private int _mayBeAhead;
+
     /// <summary>First what the operator wants.</summary>
     /// <param name="mayReplicate">Asked for each replica beyond the first: whether the device has room that owners do not need.</param>
     public void Pin(Predicate<int> mayReplicate)
@@ -48,13 +57,15 @@ internal sealed class OwnerChoice(PlanRequest request, PlanDraft draft)
 
     /// <summary>
     /// Places what has no owner, the hottest of a layer first. Where memory is short it is spent evenly over the layers: each
-    /// may use its part of what a device has left.
+    /// may use its part of what a device has left. Devices get parts of it as they are fast, whatever they own: requests wait for
+    /// the one that loads longest, while what it makes of the layers' times can be balanced later.
     /// </summary>
     /// <param name="placed">Called with each, so that its replicas are there before colder experts fill up around them.</param>
     public void Place(Action<int> placed)
     {
         int[][] homeless = [.. Enumerable.Range(0, _shape.Layers).Select(Homeless)];
-        long remaining = homeless.Sum(layer => (long)layer.Length);
+        int remaining = homeless.Sum(layer => layer.Length);
+        _mayBeAhead = 1 + (remaining / (20 * Math.Max(1, draft.Devices.Length)));
         int[] allowed = new int[draft.Devices.Length];
         for (int layer = 0; layer < _shape.Layers; layer++)
         {
@@ -135,6 +146,7 @@ internal sealed class OwnerChoice(PlanRequest request, PlanDraft draft)
         if (best >= 0)
         {
             allowed[best]--;
+            _taken[best]++;
             draft.Give(expert, best, IsFastest(best) ? PlanReason.Placed : PlanReason.NoRoomOnFaster);
             return;
         }
@@ -149,15 +161,24 @@ internal sealed class OwnerChoice(PlanRequest request, PlanDraft draft)
 
         int Best(Predicate<int> may)
         {
-            int best = -1;
-            (double Time, double Owned) bestRank = default;
+            _open.Clear();
+            double least = double.PositiveInfinity; // homeless experts taken, by speed
             foreach (int device in _byTier)
             {
-                if (best >= 0 && draft.Tier[device] > draft.Tier[best])
+                if (_open.Count > 0 && draft.Tier[device] > draft.Tier[_open[0]])
                     break;
                 if (!draft.Accepts(device) || !draft.HasRoom(device) || !may(device))
                     continue;
-                (double, double) rank = (draft.TimeOf(layer, device, share), draft.Owned[device] / draft.Devices[device].Speed);
+                _open.Add(device);
+                least = Math.Min(least, _taken[device] / draft.Devices[device].Speed);
+            }
+
+            int best = -1;
+            (bool IsAhead, double Time, double Owned) bestRank = default;
+            foreach (int device in _open)
+            {
+                double speed = draft.Devices[device].Speed;
+                (bool, double, double) rank = (_taken[device] - (least * speed) >= _mayBeAhead, draft.TimeOf(layer, device, share), draft.Owned[device] / speed);
                 if (best < 0 || rank.CompareTo(bestRank) < 0)
                     (best, bestRank) = (device, rank);
             }
@@ -169,7 +190,7 @@ internal sealed class OwnerChoice(PlanRequest request, PlanDraft draft)
     private bool IsFastest(int device) => draft.Tier[device] == 0;
 
     /// <summary>Each device's part of its room for this layer. The rounding differs from device to device, so that not all round up in one layer.</summary>
-    private void Allow(int[] allowed, int homeless, long remaining)
+    private void Allow(int[] allowed, int homeless, int remaining)
     {
         long room = 0;
         for (int device = 0; device < allowed.Length; device++)

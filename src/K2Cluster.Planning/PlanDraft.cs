@@ -120,6 +120,15 @@ internal sealed class PlanDraft
 
     public double[] LayerTimes() => [.. Enumerable.Range(0, Shape.Layers).Select(LayerTime)];
 
+    /// <summary>Whether some experts are to be loaded that no device holds, while others are held: after a loss, or while a cluster starts.</summary>
+    public bool IsMissingSome()
+    {
+        bool isMissing = false;
+        for (int expert = 0; expert < _isHeld.Length; expert++)
+            isMissing |= Owner[expert] >= 0 && !_isHeld[expert];
+        return isMissing && _isHeld.Contains(true);
+    }
+
     public void TakeTimes() => TimesBefore = LayerTimes();
 
     /// <summary>Whether a device of the same host is to hold it.</summary>

@@ -214,6 +214,22 @@ public class ExpertPlannerTests
         Assert.All(Plans.Owners(first).Zip(Plans.Owners(second)).Where(pair => pair.First != devices[^1].Id), pair => Assert.Equal(pair.First, pair.Second));
     }
 
+    /// <summary>Requests wait for what was lost, and that is there when the survivor that loads longest has loaded.</summary>
+    [Theory]
+    [InlineData(false, 1)]
+    [InlineData(true, 1)]
+    [InlineData(true, 2)]
+    public void What_a_lost_device_had_is_loaded_by_the_others_in_parts_as_they_are_fast(bool isSkewed, double speed)
+    {
+        PlanShape shape = new(8, 60);
+        PlanDevice[] survivors = [Plans.Device(0, shape.Count, 1) with { Held = [.. Enumerable.Range(0, shape.Count).Where(expert => expert % 20 < 9)] }, Plans.Device(1, shape.Count, speed) with { Held = [.. Enumerable.Range(0, shape.Count).Where(expert => expert % 20 is >= 9 and < 13)] }];
+        ExpertPlan plan = ExpertPlanner.Plan(Plans.Request(shape, survivors) with { Load = isSkewed ? Plans.Skewed(shape) : null });
+
+        int[] loads = [.. survivors.Select(device => Plans.Held(plan, device.Id).Except(device.Held).Count())];
+        Assert.Equal(0, plan.Missing);
+        Assert.InRange(loads[1] / (double)loads.Sum(), (speed / (1 + speed)) - 0.04, (speed / (1 + speed)) + 0.04);
+    }
+
     [Theory]
     [InlineData(0)]
     [InlineData(1)]

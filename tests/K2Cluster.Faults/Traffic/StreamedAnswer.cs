@@ -35,14 +35,15 @@ internal sealed record StreamedAnswer(string? Error, StatusCode Status, string T
     }
 
     /// <summary>
-    /// From a time to the second token after it, or to the only one, if the request was under way then; null otherwise. The first
-    /// may have been on its way already.
+    /// From a time to the end of the wait that followed it, if the request was under way then; null otherwise. That is the first
+    /// token after it, or, where that was on its way already and the longer wait came after it, the second.
     /// </summary>
     public TimeSpan? GoesOnAfter(long time)
     {
-        if (Started >= time || Tokens.Count == 0 || Tokens[^1] < time)
+        long[] next = [.. Tokens.Where(token => token >= time).Take(2)];
+        if (Started >= time || next.Length == 0)
             return null;
-        return Stopwatch.GetElapsedTime(time, Tokens.Where(token => token >= time).Take(2).Last());
+        return Stopwatch.GetElapsedTime(time, next[0] - time >= next[^1] - next[0] ? next[0] : next[^1]);
     }
 
     public static async Task<StreamedAnswer> ReadAsync(IAsyncEnumerable<GenerateEvent> events)
