@@ -40,6 +40,7 @@ public sealed class GenerationEngine : IEngine, IEngineCounts, IAsyncDisposable
     private readonly object _gate = new();
     private readonly List<Sequence> _arrivals = [];
     private bool _news;
+    private bool _retriesNow;
     private bool _closed;
     private TimeSpan? _stopAt;
     private int _waiting;
@@ -120,6 +121,16 @@ public sealed class GenerationEngine : IEngine, IEngineCounts, IAsyncDisposable
         }
 
         return ReadAsync(sequence, cancellationToken);
+    }
+
+    /// <summary>Experts that requests wait for may be there now: they are replayed at once, not after the pauses of <see cref="EngineOptions.MaxRetryDelay"/>.</summary>
+    public void RetryNow()
+    {
+        lock (_gate)
+        {
+            _retriesNow = true;
+            Signal();
+        }
     }
 
     /// <summary>
@@ -287,6 +298,9 @@ public sealed class GenerationEngine : IEngine, IEngineCounts, IAsyncDisposable
             foreach (Sequence sequence in _arrivals)
                 _scheduler.Add(sequence);
             _arrivals.Clear();
+            if (_retriesNow)
+                _scheduler.RetryNow();
+            _retriesNow = false;
             _waiting = _scheduler.Waiting;
             return _stopAt;
         }

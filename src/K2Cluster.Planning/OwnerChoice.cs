@@ -35,10 +35,15 @@ internal sealed class OwnerChoice(PlanRequest request, PlanDraft draft)
         }
     }
 
-    /// <summary>Leaves experts with the owner of the plan before, else with a device that holds them.</summary>
+    /// <summary>
+    /// Leaves experts with the owner of the plan before, else with a device that holds them. What that owner has not loaded yet
+    /// is with a device of which the plan before knew nothing, if one holds it: it was thought to be nowhere.
+    /// </summary>
     public void Keep()
     {
         int[] before = OwnersBefore();
+        HashSet<string> known = [.. request.Previous?.Devices.Select(device => device.Id) ?? []];
+        bool[] isNew = [.. draft.Devices.Select(device => !known.Contains(device.Id))];
         for (int expert = 0; expert < _shape.Count; expert++)
         {
             int owner = before[expert];
@@ -47,7 +52,9 @@ internal sealed class OwnerChoice(PlanRequest request, PlanDraft draft)
             if (draft.Owner[expert] >= 0)
                 continue;
             if (owner < 0 || !MayKeep(owner, expert) || !draft.HasRoom(owner))
-                owner = Holder(expert);
+                owner = Holder(expert, _ => true);
+            else if (!draft.Holds[owner][expert] && Holder(expert, device => isNew[device]) is var holder and >= 0)
+                owner = holder;
             if (owner < 0)
                 continue;
             draft.Give(expert, owner, PlanReason.Stays);
@@ -226,12 +233,12 @@ internal sealed class OwnerChoice(PlanRequest request, PlanDraft draft)
         return before;
     }
 
-    private int Holder(int expert)
+    private int Holder(int expert, Predicate<int> may)
     {
         int best = -1;
         for (int device = 0; device < draft.Devices.Length; device++)
         {
-            if (!draft.Holds[device][expert] || !MayKeep(device, expert) || !draft.HasRoom(device))
+            if (!draft.Holds[device][expert] || !MayKeep(device, expert) || !draft.HasRoom(device) || !may(device))
                 continue;
             if (best < 0 || (draft.Tier[device], Time(device)).CompareTo((draft.Tier[best], Time(best))) < 0)
                 best = device;

@@ -3,7 +3,9 @@ using System.Diagnostics;
 namespace K2Cluster.FaultySilo;
 
 /// <summary>Holds its callers to a rate: each is let go when its work would be done at that rate, one after another.</summary>
-internal sealed class Pace(double perSecond)
+/// <param name="perSecond">The rate.</param>
+/// <param name="owed">So much of the time that passed without work is made up for: where callers come one after the other, each wakes a little late.</param>
+internal sealed class Pace(double perSecond, TimeSpan owed = default)
 {
     private readonly Lock _lock = new();
     private readonly Stopwatch _clock = Stopwatch.StartNew();
@@ -14,7 +16,7 @@ internal sealed class Pace(double perSecond)
     {
         double until;
         lock (_lock)
-            until = _free = Math.Max(_free, _clock.Elapsed.TotalSeconds) + (work / perSecond);
+            until = _free = Math.Max(_free, _clock.Elapsed.TotalSeconds - owed.TotalSeconds) + (work / perSecond);
         double left = until - _clock.Elapsed.TotalSeconds;
         if (left > 0)
             Thread.Sleep(TimeSpan.FromSeconds(left));

@@ -6,7 +6,7 @@ namespace K2Cluster.FaultySilo;
 /// <summary>A checkpoint on a disk that gives so many bytes in a second.</summary>
 internal sealed class ThrottledSource(ITensorSource source, double bytesPerSecond) : ITensorSource
 {
-    private readonly Pace _pace = new(bytesPerSecond);
+    private readonly Pace _pace = new(bytesPerSecond, owed: TimeSpan.FromMilliseconds(20));
 
     public IEnumerable<TensorInfo> Tensors => source.Tensors;
 

@@ -230,6 +230,20 @@ public class ExpertPlannerTests
         Assert.InRange(loads[1] / (double)loads.Sum(), (speed / (1 + speed)) - 0.04, (speed / (1 + speed)) + 0.04);
     }
 
+    [Fact]
+    public void A_device_that_was_only_late_keeps_what_it_holds()
+    {
+        PlanShape shape = new(4, 16);
+        PlanDevice[] devices = Plans.Devices(64, 64);
+        ExpertPlan first = ExpertPlanner.Plan(Plans.Request(shape, devices));
+        devices = devices.Loaded(first);
+        ExpertPlan without = ExpertPlanner.Plan(Plans.Request(shape, devices[..1]) with { Previous = first });
+        Assert.All(Plans.Owners(without), owner => Assert.Equal(devices[0].Id, owner));
+
+        ExpertPlan again = ExpertPlanner.Plan(Plans.Request(shape, devices) with { Previous = without });
+        Assert.Equal(Plans.Owners(first), Plans.Owners(again));
+    }
+
     [Theory]
     [InlineData(0)]
     [InlineData(1)]

@@ -1,3 +1,4 @@
+using K2Cluster.Cluster.Membership;
 using K2Cluster.Contracts;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -15,24 +16,38 @@ internal sealed partial class PlanWatcher(PlanBoard board, ClusterOptions option
     private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(1);
 
+    private readonly MemberChanges _members = new(membership, log);
+
+    public override void Dispose()
+    {
+        _members.Dispose();
+        base.Dispose();
+    }
+
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
-        Task.WhenAll(Task.Run(() => WatchPlanAsync(stoppingToken), stoppingToken), Task.Run(() => WatchSilosAsync(stoppingToken), stoppingToken));
+        Task.WhenAll(Task.Run(() => WatchPlanAsync(stoppingToken), stoppingToken), Task.Run(() => _members.FollowAsync(snapshot => board.SetGone(Gone(snapshot)), stoppingToken), stoppingToken));
 
     private async Task WatchPlanAsync(CancellationToken stopping)
     {
         TimeSpan delay = FirstDelay;
         while (!stopping.IsCancellationRequested)
         {
+            CancellationToken memberChanged = _members.Next;
+            using CancellationTokenSource given = CancellationTokenSource.CreateLinkedTokenSource(stopping, memberChanged);
             try
             {
                 // Not kept: where no silo is known that has the class, getting it throws, too.
                 IPlacementGrain grain = grains.GetGrain<IPlacementGrain>(options.ClusterId);
-                PlacementPlan? plan = await grain.WaitForPlanAsync(options.SiloName, board.Current?.Epoch ?? Epoch.None, Patience, stopping).ConfigureAwait(false);
+                PlacementPlan? plan = await grain.WaitForPlanAsync(options.SiloName, board.Current?.Epoch ?? Epoch.None, Patience, given.Token).AsTask().WaitAsync(given.Token).ConfigureAwait(false);
                 if (plan is not null)
                     Publish(plan);
                 else if (board.Current is null)
                     board.SetProblem($"no silo has reported shards of {options.ClusterId} yet");
                 delay = FirstDelay;
+            }
+            catch (Exception) when (memberChanged.IsCancellationRequested && !stopping.IsCancellationRequested)
+            {
+                // Asked anew: the placement may have been on the silo that went.
             }
             catch (Exception exception) when (!stopping.IsCancellationRequested)
             {
@@ -72,20 +87,6 @@ internal sealed partial class PlanWatcher(PlanBoard board, ClusterOptions option
             && manifest.Grains.Values.Any(grain => grain.Properties.Any(property => property.Key.StartsWith(WellKnownGrainTypeProperties.ImplementedInterfacePrefix, StringComparison.Ordinal) && property.Value == contract));
     }
 
-    private async Task WatchSilosAsync(CancellationToken stopping)
-    {
-        try
-        {
-            await foreach (ClusterMembershipSnapshot snapshot in membership.MembershipUpdates.WithCancellation(stopping).ConfigureAwait(false))
-                board.SetGone(Gone(snapshot));
-        }
-        catch (Exception exception)
-        {
-            if (!stopping.IsCancellationRequested)
-                LogMembershipEnded(log, exception);
-        }
-    }
-
     private string? Gone(ClusterMembershipSnapshot snapshot)
     {
         if (board.Current is not { } plan)
@@ -100,7 +101,4 @@ internal sealed partial class PlanWatcher(PlanBoard board, ClusterOptions option
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "Asking for the placement plan failed: {Reason}")]
     private static partial void LogPollFailed(ILogger logger, string reason);
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "Membership is not followed any more")]
-    private static partial void LogMembershipEnded(ILogger logger, Exception exception);
 }

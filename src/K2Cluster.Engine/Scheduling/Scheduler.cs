@@ -153,6 +153,13 @@ internal sealed class Scheduler(KvPages pages, Sampler sampler, EngineOptions op
         _running.RemoveAll(static sequence => sequence.HasEnded);
     }
 
+    /// <summary>Replays what was postponed without its pause.</summary>
+    public void RetryNow()
+    {
+        foreach (Sequence sequence in _running)
+            (sequence.RetryAt, sequence.RetryDelay) = (TimeSpan.Zero, TimeSpan.Zero);
+    }
+
     /// <summary>Ends the sequences of a step that threw.</summary>
     public void Fail(Exception error)
     {

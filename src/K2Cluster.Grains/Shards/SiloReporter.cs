@@ -1,4 +1,5 @@
 using K2Cluster.Cluster;
+using K2Cluster.Cluster.Membership;
 using K2Cluster.Contracts;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -7,8 +8,8 @@ namespace K2Cluster.Grains.Shards;
 
 /// <summary>
 /// Tells the placement grain what shards are here: every second, on every change (20 times a second at most), when a member comes
-/// or goes, and soon again after a failure: for then the grain is activated elsewhere and knows nothing yet. Nothing throws out
-/// of it: while the grain is away, the shards go on with what they have.
+/// or goes, and soon again after a failure: for then the grain is activated elsewhere and knows nothing yet, and cannot plan
+/// before every silo has told it. Nothing throws out of it: while the grain is away, the shards go on with what they have.
 /// </summary>
 internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions options, ClusterOptions cluster, IGrainFactory grains, IClusterMembershipService membership, ILocalSiloDetails self, TimeProvider time, ILogger<SiloReporter> log) : BackgroundService
 {
@@ -21,6 +22,7 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
     /// <summary>How often a report carries the rows of each expert: a CPU that holds a whole Kimi K2 has 23,040 of them.</summary>
     private static readonly TimeSpan RowsInterval = TimeSpan.FromSeconds(5);
 
+    private readonly MemberChanges _members = new(membership, log);
     private readonly Dictionary<ShardId, string?> _problems = [];
     private volatile string? _problem = "not reported yet";
 
@@ -35,22 +37,14 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
             await TryReportAsync(new SiloReport(cluster.SiloName, options.Grid, [], self.SiloAddress), LeavePatience, cancellationToken).ConfigureAwait(false);
     }
 
-    protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
-        Task.WhenAll(Task.Run(() => ReportAsync(stoppingToken), stoppingToken), Task.Run(() => WatchMembersAsync(stoppingToken), stoppingToken));
-
-    private async Task WatchMembersAsync(CancellationToken stoppingToken)
+    public override void Dispose()
     {
-        try
-        {
-            await foreach (ClusterMembershipSnapshot snapshot in membership.MembershipUpdates.WithCancellation(stoppingToken).ConfigureAwait(false))
-                shards.Wake();
-        }
-        catch (Exception exception)
-        {
-            if (!stoppingToken.IsCancellationRequested)
-                LogMembershipEnded(log, exception);
-        }
+        _members.Dispose();
+        base.Dispose();
     }
+
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
+        Task.WhenAll(Task.Run(() => ReportAsync(stoppingToken), stoppingToken), Task.Run(() => _members.FollowAsync(_ => shards.Wake(), stoppingToken), stoppingToken));
 
     private async Task ReportAsync(CancellationToken stoppingToken)
     {
@@ -82,14 +76,16 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
 
     private async Task TryReportAsync(SiloReport report, TimeSpan timeout, CancellationToken cancellationToken)
     {
+        CancellationToken memberChanged = _members.Next;
         try
         {
-            await grains.GetGrain<IPlacementGrain>(cluster.ClusterId).ReportAsync(report).AsTask().WaitAsync(timeout, time, cancellationToken).ConfigureAwait(false);
+            using CancellationTokenSource given = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, memberChanged);
+            await grains.GetGrain<IPlacementGrain>(cluster.ClusterId).ReportAsync(report).AsTask().WaitAsync(timeout, time, given.Token).ConfigureAwait(false);
             _problem = null;
         }
         catch (Exception exception)
         {
-            if (cancellationToken.IsCancellationRequested)
+            if (cancellationToken.IsCancellationRequested || memberChanged.IsCancellationRequested)
                 return;
             if (_problem != exception.Message)
                 LogFailed(log, exception.Message);
@@ -99,9 +95,6 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The placement grain did not take this silo's report; trying again: {Reason}")]
     private static partial void LogFailed(ILogger logger, string reason);
-
-    [LoggerMessage(Level = LogLevel.Error, Message = "Membership is not followed any more: reports go every second")]
-    private static partial void LogMembershipEnded(ILogger logger, Exception exception);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Shard {Shard}: {Problem}")]
     private static partial void LogShardProblem(ILogger logger, ShardId shard, string problem);

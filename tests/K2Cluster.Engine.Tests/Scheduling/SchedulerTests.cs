@@ -125,6 +125,25 @@ public sealed class SchedulerTests : IDisposable
     }
 
     [Fact]
+    public void What_was_postponed_is_replayed_at_once_when_it_is_asked_for_and_then_after_the_first_pause_again()
+    {
+        Scheduler scheduler = Make();
+        Add(scheduler, Requests.Make(1, 100, 2));
+        _trunk.Status = (_, _) => RowStatus.Unavailable;
+        for (int i = 0; i < 8; i++)
+        {
+            Assert.True(Step(scheduler));
+            _now = scheduler.NextEvent(_now)!.Value;
+        }
+
+        Assert.True(Step(scheduler));
+        Assert.False(Step(scheduler));
+        scheduler.RetryNow();
+        Assert.True(Step(scheduler));
+        Assert.Equal(_now + TimeSpan.FromMilliseconds(10), scheduler.NextEvent(_now));
+    }
+
+    [Fact]
     public void The_next_event_is_the_first_time_limit_or_replay_and_none_when_idle()
     {
         Scheduler scheduler = Make(maxRunning: 1);
