@@ -72,7 +72,8 @@ internal sealed partial class ModelService(ModelDirectory model, CpuCompute comp
                 gate.Open(Served(engine, tokenizer));
                 _loaded.SetResult();
                 // Not stoppingToken: that comes after the server's turn to stop, which waits for the answers under way.
-                await await Task.WhenAny(engine.Completion, ExpertReturns.WatchAsync(plans, engine.RetryNow, _ending.Token));
+                Task watching = ExpertReturns.WatchAsync(plans, engine.RetryNow, _ending.Token);
+                await await Task.WhenAny(engine.Completion, watching);
             }
             finally
             {

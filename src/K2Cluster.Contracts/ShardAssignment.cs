@@ -12,4 +12,8 @@ public sealed record ShardAssignment([property: Id(0)] Epoch Epoch, [property: I
     /// <summary>Those of Load of which other shards are the owners: nobody waits for further replicas. Empty from a placement that does not tell.</summary>
     [Id(3)]
     public ImmutableArray<int> Further { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>Those of Load that no shard held when it was made, unless all are: requests wait for them. Empty from a placement that does not tell.</summary>
+    [Id(4)]
+    public ImmutableArray<int> Urgent { get; init => field = value.IsDefault ? [] : value; } = [];
 }

@@ -41,6 +41,7 @@ public sealed class ExpertPlan
         (_weights, _timesBefore, _times) = ([.. draft.Weight], [.. draft.TimesBefore], [.. draft.LayerTimes()]);
         _cameFrom = [.. draft.CameFrom];
         Missing = draft.Owner.Count(owner => owner < 0);
+        IsMissingSome = draft.IsMissingSome();
         _isPostponed = [.. draft.IsPostponed];
     }
 
@@ -51,6 +52,9 @@ public sealed class ExpertPlan
 
     /// <summary>Experts that no device has room for.</summary>
     public int Missing { get; }
+
+    /// <summary>Whether some experts are to be loaded that no device held when it was made, while others were held: what is held was not balanced then.</summary>
+    public bool IsMissingSome { get; }
 
     /// <summary>The devices (indexes into <see cref="Devices"/>) that are to hold an expert, the owner first; none when there is no room for it.</summary>
     public ReadOnlySpan<int> ReplicasOf(int expert) => _replicas.AsSpan(_starts[expert].._starts[expert + 1]);
@@ -101,9 +105,9 @@ public sealed class ExpertPlan
         string from = isOwner && _cameFrom[expert] is { } before && before != Devices[device].Id ? $", until now on {before}" : "";
         return reason switch
         {
-            PlanReason.Stays => "it was there before, and no move makes its layer enough faster",
+            PlanReason.Stays => IsMissingSome ? "it was there before, and experts that are nowhere come first" : "it was there before, and no move makes its layer enough faster",
             PlanReason.Pinned => "the operator wants it there",
-            PlanReason.Placed => $"with {load} it adds the least time to its layer there{from}",
+            PlanReason.Placed => IsMissingSome ? $"no device had it, and each loads its part of what is missing{from}" : $"with {load} it adds the least time to its layer there{from}",
             PlanReason.NoRoomOnFaster => $"no faster device has room, and others of its layer are hotter than it with {load}{from}",
             PlanReason.Promoted => $"a faster device has room for it{from}",
             PlanReason.Joined => $"the device is new and gets its share of every layer{from}",

@@ -40,7 +40,7 @@ internal sealed class LayerBalance(PlannerOptions options, PlanDraft draft)
 
     public void Run()
     {
-        bool isMissing = draft.IsMissingSome();
+        bool isMissing = !options.IsRebalance && draft.IsMissingSome();
         bool hasJoined = draft.Devices.Where((_, device) => !draft.HadBefore[device]).Any() && draft.HadBefore.Contains(true);
         for (int layer = 0; layer < draft.Shape.Layers; layer++)
         {
@@ -49,10 +49,10 @@ internal sealed class LayerBalance(PlannerOptions options, PlanDraft draft)
                 Improve(layer, Scope.Unsettled);
             if (hasJoined)
                 Improve(layer, Scope.ToJoined);
+            _undo.Clear();
             if (isMissing)
                 continue;
 
-            _undo.Clear();
             double before = draft.LayerTime(layer);
             Improve(layer, Scope.All);
             if (draft.LayerTime(layer) > before * (1 - options.MinGain))

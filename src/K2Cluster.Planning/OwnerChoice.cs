@@ -1,19 +1,17 @@
 namespace K2Cluster.Planning;
 
-/// <summary>Gives every expert its owner: the one that it had, else the device that makes its layer longer by the least.</summary>
+/// <summary>Gives every expert its owner: the one that it had, else, as long as none gets more than its part, the device that makes its layer longer by the least.</summary>
 internal sealed class OwnerChoice(PlanRequest request, PlanDraft draft)
 {
     private readonly PlanShape _shape = draft.Shape;
     private readonly int[] _byTier = [.. Enumerable.Range(0, draft.Devices.Length).OrderBy(device => draft.Tier[device])];
 
-    /// <summary>[devices]: homeless experts that it was given.</summary>
+    /// <summary>[devices]: its part of the homeless experts, and how many it was given.</summary>
+    private readonly double[] _part = new double[draft.Devices.Length];
     private readonly int[] _taken = new int[draft.Devices.Length];
 
     /// <summary>The devices that an expert may go to.</summary>
     private readonly List<int> _open = [];
-
-    /// <summary>Homeless experts by which a device may be ahead of the others.</summary>
-    private int _mayBeAhead;
 
     /// <summary>First what the operator wants.</summary>
     /// <param name="mayReplicate">Asked for each replica beyond the first: whether the device has room that owners do not need.</param>
@@ -37,13 +35,15 @@ internal sealed class OwnerChoice(PlanRequest request, PlanDraft draft)
 
     /// <summary>
     /// Leaves experts with the owner of the plan before, else with a device that holds them. What that owner has not loaded yet
-    /// is with a device of which the plan before knew nothing, if one holds it: it was thought to be nowhere.
+    /// goes by the devices of which the plan before knew nothing: to one that holds it, as it was thought to be nowhere; and what
+    /// nobody holds is placed anew, so that all load their part.
     /// </summary>
     public void Keep()
     {
         int[] before = OwnersBefore();
-        HashSet<string> known = [.. request.Previous?.Devices.Select(device => device.Id) ?? []];
-        bool[] isNew = [.. draft.Devices.Select(device => !known.Contains(device.Id))];
+        HashSet<string> known = [.. request.Previous?.Devices.Where(device => device.Capacity > 0 || !device.Held.IsEmpty).Select(device => device.Id) ?? []];
+        bool[] isNew = [.. draft.Devices.Select((device, i) => !known.Contains(device.Id) && draft.Accepts(i))];
+        bool isAnyNew = isNew.Contains(true);
         for (int expert = 0; expert < _shape.Count; expert++)
         {
             int owner = before[expert];
@@ -53,8 +53,10 @@ internal sealed class OwnerChoice(PlanRequest request, PlanDraft draft)
                 continue;
             if (owner < 0 || !MayKeep(owner, expert) || !draft.HasRoom(owner))
                 owner = Holder(expert, _ => true);
-            else if (!draft.Holds[owner][expert] && Holder(expert, device => isNew[device]) is var holder and >= 0)
+            else if (!draft.Holds[owner][expert] && Holder(expert, device => isNew[device] && draft.Tier[device] <= draft.Tier[owner]) is var holder and >= 0)
                 owner = holder;
+            else if (!draft.IsHeld[expert] && isAnyNew)
+                owner = -1;
             if (owner < 0)
                 continue;
             draft.Give(expert, owner, PlanReason.Stays);
@@ -64,15 +66,16 @@ internal sealed class OwnerChoice(PlanRequest request, PlanDraft draft)
 
     /// <summary>
     /// Places what has no owner, the hottest of a layer first. Where memory is short it is spent evenly over the layers: each
-    /// may use its part of what a device has left. Devices get parts of it as they are fast, whatever they own: requests wait for
-    /// the one that loads longest, while what it makes of the layers' times can be balanced later.
+    /// may use its part of what a device has left. Devices get parts of all as they are fast, whatever they own: requests wait for
+    /// the one that loads longest, and what that makes of the layers' times is balanced later. By speed and not in equal parts, so
+    /// that little moves then: a device that computes faster than others of its tier from a disk like theirs loads longer.
     /// </summary>
     /// <param name="placed">Called with each, so that its replicas are there before colder experts fill up around them.</param>
     public void Place(Action<int> placed)
     {
         int[][] homeless = [.. Enumerable.Range(0, _shape.Layers).Select(Homeless)];
         int remaining = homeless.Sum(layer => layer.Length);
-        _mayBeAhead = 1 + (remaining / (20 * Math.Max(1, draft.Devices.Length)));
+        ShareOut(remaining);
         int[] allowed = new int[draft.Devices.Length];
         for (int layer = 0; layer < _shape.Layers; layer++)
         {
@@ -169,7 +172,7 @@ internal sealed class OwnerChoice(PlanRequest request, PlanDraft draft)
         int Best(Predicate<int> may)
         {
             _open.Clear();
-            double least = double.PositiveInfinity; // homeless experts taken, by speed
+            (double part, int taken) = (0, 0);
             foreach (int device in _byTier)
             {
                 if (_open.Count > 0 && draft.Tier[device] > draft.Tier[_open[0]])
@@ -177,21 +180,42 @@ internal sealed class OwnerChoice(PlanRequest request, PlanDraft draft)
                 if (!draft.Accepts(device) || !draft.HasRoom(device) || !may(device))
                     continue;
                 _open.Add(device);
-                least = Math.Min(least, _taken[device] / draft.Devices[device].Speed);
+                (part, taken) = (part + _part[device], taken + _taken[device]);
             }
 
             int best = -1;
-            (bool IsAhead, double Time, double Owned) bestRank = default;
+            (bool IsAhead, bool IsOther, double Time, double Owned) bestRank = default;
             foreach (int device in _open)
             {
-                double speed = draft.Devices[device].Speed;
-                (bool, double, double) rank = (_taken[device] - (least * speed) >= _mayBeAhead, draft.TimeOf(layer, device, share), draft.Owned[device] / speed);
+                bool isAhead = _taken[device] - (part > 0 ? taken * _part[device] / part : 0) >= MayBeAhead(_part[device]);
+                (bool, bool, double, double) rank = (isAhead, draft.Devices[device].Id != draft.CameFrom[expert], draft.TimeOf(layer, device, share), draft.Owned[device] / draft.Devices[device].Speed);
                 if (best < 0 || rank.CompareTo(bestRank) < 0)
                     (best, bestRank) = (device, rank);
             }
 
             return best;
         }
+    }
+
+    /// <summary>Loads by which a device may be ahead of its part for the time of a layer: a twentieth longer to wait is not much.</summary>
+    private static double MayBeAhead(double part) => 1 + (part / 20);
+
+    /// <summary>Devices' parts of so many experts: those of the fastest tier by their speed as far as they have room, then those of the next.</summary>
+    private void ShareOut(double experts)
+    {
+        foreach (IGrouping<int, int> tier in _byTier.Where(draft.Accepts).GroupBy(device => draft.Tier[device]))
+        {
+            // Those with the least room for their speed are full first.
+            double speed = tier.Sum(device => draft.Devices[device].Speed);
+            foreach (int device in tier.OrderBy(device => Room(device) / draft.Devices[device].Speed))
+            {
+                _part[device] = Math.Min(Room(device), experts * draft.Devices[device].Speed / speed);
+                experts -= _part[device];
+                speed -= draft.Devices[device].Speed;
+            }
+        }
+
+        double Room(int device) => Math.Max(0, draft.Devices[device].Capacity - draft.Planned[device]);
     }
 
     private bool IsFastest(int device) => draft.Tier[device] == 0;

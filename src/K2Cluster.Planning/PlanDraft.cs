@@ -5,8 +5,7 @@ namespace K2Cluster.Planning;
 /// <summary>A plan in the making: who owns what, and what that adds up to on each device and in each layer.</summary>
 internal sealed class PlanDraft
 {
-    private readonly bool _changesKinds;
-    private readonly bool[] _isHeld;
+    private readonly bool _isRebalance;
     private readonly double[] _loads;
     private readonly List<(int Device, PlanReason Reason)>?[] _replicas;
 
@@ -35,10 +34,10 @@ internal sealed class PlanDraft
         Drained = [.. Devices.Select(device => request.Wishes.Drained.Contains(device.Id) || request.Wishes.Drained.Contains(device.Host))];
         Tier = Tiers(Devices, request.Options.SlowFactor);
         HadBefore = [.. Devices.Select(device => !device.Held.IsEmpty)];
-        _changesKinds = request.Options.ChangesKinds;
-        _isHeld = new bool[count];
+        _isRebalance = request.Options.IsRebalance;
+        IsHeld = new bool[count];
         foreach (int expert in Devices.SelectMany(device => device.Held))
-            _isHeld[expert] = true;
+            IsHeld[expert] = true;
         TimesBefore = new double[Shape.Layers];
     }
 
@@ -83,6 +82,9 @@ internal sealed class PlanDraft
     /// <summary>[devices]: 0 for the fast ones; a device gets only what those of a lower tier have no room for.</summary>
     public int[] Tier { get; }
 
+    /// <summary>[experts]: some device holds it.</summary>
+    public bool[] IsHeld { get; }
+
     /// <summary>[devices]: it holds experts, or owned some in the plan before: it has not just joined.</summary>
     public bool[] HadBefore { get; }
 
@@ -101,7 +103,7 @@ internal sealed class PlanDraft
     /// asking for it, as the rest of an answer would be computed to other bits.
     /// </summary>
     public bool MayChangeTo(int expert, int device) =>
-        _changesKinds || !Settled[expert] || !_isHeld[expert] || Devices[device].Kind == Devices[Owner[expert]].Kind;
+        _isRebalance || !Settled[expert] || !IsHeld[expert] || Devices[device].Kind == Devices[Owner[expert]].Kind;
 
     /// <summary>What a replica of the expert adds to its device.</summary>
     public double ShareOf(int expert) => Weight[expert] / Wanted[expert];
@@ -124,9 +126,9 @@ internal sealed class PlanDraft
     public bool IsMissingSome()
     {
         bool isMissing = false;
-        for (int expert = 0; expert < _isHeld.Length; expert++)
-            isMissing |= Owner[expert] >= 0 && !_isHeld[expert];
-        return isMissing && _isHeld.Contains(true);
+        for (int expert = 0; expert < IsHeld.Length; expert++)
+            isMissing |= Owner[expert] >= 0 && !IsHeld[expert];
+        return isMissing && IsHeld.Contains(true);
     }
 
     public void TakeTimes() => TimesBefore = LayerTimes();

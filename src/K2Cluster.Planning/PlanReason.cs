@@ -9,7 +9,7 @@ public enum PlanReason : byte
     /// <summary>The operator wants it there.</summary>
     Pinned,
 
-    /// <summary>No device had it; there the layer takes the least time.</summary>
+    /// <summary>No device had it; there the layer takes the least time, of the devices that had not got their part of what was missing.</summary>
     Placed,
 
     /// <summary>No faster device has room.</summary>

@@ -31,8 +31,9 @@ public sealed record PlannerOptions
     public double SlowFactor { get; init; } = 8;
 
     /// <summary>
-    /// Lets experts that are held go to faster devices of another kind, whose bits differ, for speed alone. Otherwise only those do
-    /// that cannot stay: their device is gone, drained or too small.
+    /// An operator wants the layers to be as fast as they can be: experts that are held go to faster devices of another kind, whose
+    /// bits differ, for speed alone, and nothing waits for what is missing. Otherwise only those change kinds that cannot stay:
+    /// their device is gone, drained or too small.
     /// </summary>
-    public bool ChangesKinds { get; init; }
+    public bool IsRebalance { get; init; }
 }

@@ -77,13 +77,22 @@ public sealed class GenerationEngineFailureTests
     public async Task A_sequence_whose_experts_are_back_does_not_wait_for_the_end_of_its_pause()
     {
         bool restored = false;
-        TaskCompletionSource begun = new();
-        FakeTrunk trunk = new() { Status = (_, _) => Volatile.Read(ref restored) ? RowStatus.Done : RowStatus.Unavailable, BeforeRun = _ => begun.TrySetResult() };
+        TaskCompletionSource postponed = new();
+        FakeTrunk trunk = new()
+        {
+            Status = (_, _) =>
+            {
+                if (Volatile.Read(ref restored))
+                    return RowStatus.Done;
+                postponed.TrySetResult();
+                return RowStatus.Unavailable;
+            },
+        };
         EngineOptions options = new() { RetryDelay = TimeSpan.FromMinutes(1), MaxRetryDelay = TimeSpan.FromMinutes(1) };
         await using GenerationEngine engine = new(trunk, options, new FakeTimeProvider()); // whose pauses never end
         GenerationRequest parked = Requests.Make(1, 70, 20);
         Task<List<GeneratedToken>> answer = engine.Collect(parked);
-        await begun.Task;
+        await postponed.Task;
         Volatile.Write(ref restored, true);
         engine.RetryNow();
         Assert.Equal(MadeUpModel.Answer(parked, 20), await answer);

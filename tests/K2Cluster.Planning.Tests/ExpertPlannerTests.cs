@@ -160,7 +160,7 @@ public class ExpertPlannerTests
         PlanRequest request = new(shape, [.. devices.Loaded(first), joined]) { Previous = first, Load = Plans.Skewed(shape) };
 
         Assert.Empty(Plans.Held(ExpertPlanner.Plan(request), joined.Id));
-        ExpertPlan asked = ExpertPlanner.Plan(request with { Options = new PlannerOptions { ChangesKinds = true } });
+        ExpertPlan asked = ExpertPlanner.Plan(request with { Options = new PlannerOptions { IsRebalance = true } });
         Assert.NotEmpty(Plans.Held(asked, joined.Id));
 
         // And stays there, also before it is loaded.
@@ -227,7 +227,52 @@ public class ExpertPlannerTests
 
         int[] loads = [.. survivors.Select(device => Plans.Held(plan, device.Id).Except(device.Held).Count())];
         Assert.Equal(0, plan.Missing);
-        Assert.InRange(loads[1] / (double)loads.Sum(), (speed / (1 + speed)) - 0.04, (speed / (1 + speed)) + 0.04);
+        Assert.InRange(loads[1] / (double)loads.Sum(), (speed / (1 + speed)) - 0.05, (speed / (1 + speed)) + 0.05);
+    }
+
+    [Fact]
+    public void A_survivor_with_little_room_does_not_get_all_that_is_hot()
+    {
+        PlanShape shape = new(6, 128);
+        int[] held = [.. Enumerable.Range(0, shape.Count).Where(expert => expert % 2 == 0)];
+        PlanDevice[] survivors = [Plans.Device(0, 192 + 96) with { Held = [.. held.Where(expert => expert % 4 == 0)] }, Plans.Device(1, 192 + 384) with { Held = [.. held.Where(expert => expert % 4 == 2)] }];
+        double[] load = Plans.Skewed(shape);
+        ExpertPlan plan = ExpertPlanner.Plan(Plans.Request(shape, survivors) with { Load = load, Options = new PlannerOptions { MaxReplicas = 1 } });
+
+        int[][] lost = [.. survivors.Select(device => Plans.Held(plan, device.Id).Except(held).ToArray())];
+        Assert.Equal((0, 384), (plan.Missing, lost.Sum(experts => experts.Length)));
+        Assert.InRange(lost[0].Length, 80, 96);
+        Assert.InRange(lost[0].Sum(expert => load[expert]) / lost.Sum(experts => experts.Sum(expert => load[expert])), 0.2, 0.55);
+        Assert.InRange(Plans.Excess(plan), 1, 1.2);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void While_experts_are_missing_nothing_is_balanced_unless_an_operator_says_so(bool isRebalance)
+    {
+        PlanShape shape = new(2, 16);
+        PlanDevice[] devices = [Plans.Device(0, 32) with { Held = [.. Enumerable.Range(0, 30)] }, Plans.Device(1, 32) with { Held = [30] }];
+        ExpertPlan plan = ExpertPlanner.Plan(Plans.Request(shape, devices) with { Options = new PlannerOptions { IsRebalance = isRebalance } });
+        Assert.True(plan.IsMissingSome);
+        Assert.Equal(isRebalance, Plans.Held(plan, "d001").Length > 2);
+
+        ExpertPlan whole = ExpertPlanner.Plan(Plans.Request(shape, devices.Loaded(plan)) with { Previous = plan });
+        Assert.False(whole.IsMissingSome);
+        Assert.Equal(16, Plans.Held(whole, "d001").Length);
+    }
+
+    [Fact]
+    public void A_device_that_hung_keeps_what_it_holds_when_it_answers_again()
+    {
+        PlanShape shape = new(4, 16);
+        PlanDevice[] devices = Plans.Devices(64, 64);
+        ExpertPlan first = ExpertPlanner.Plan(Plans.Request(shape, devices));
+        devices = devices.Loaded(first);
+        PlanDevice hung = devices[1] with { Capacity = 0, Held = [], CanLoad = false };
+        ExpertPlan without = ExpertPlanner.Plan(Plans.Request(shape, [devices[0], hung]) with { Previous = first });
+        ExpertPlan again = ExpertPlanner.Plan(Plans.Request(shape, devices) with { Previous = without });
+        Assert.Equal(Plans.Owners(first), Plans.Owners(again));
     }
 
     [Fact]
@@ -242,6 +287,22 @@ public class ExpertPlannerTests
 
         ExpertPlan again = ExpertPlanner.Plan(Plans.Request(shape, devices) with { Previous = without });
         Assert.Equal(Plans.Owners(first), Plans.Owners(again));
+    }
+
+    [Fact]
+    public void What_is_still_missing_when_a_device_joins_is_loaded_by_all_and_nothing_moves_without_need()
+    {
+        PlanShape shape = new(4, 16);
+        PlanDevice[] devices = Plans.Devices(64, 64, 64);
+        int[] loaded = [.. Enumerable.Range(0, 20)];
+        PlanDevice[] lonely = [devices[0] with { Held = [.. loaded] }];
+        ExpertPlan before = ExpertPlanner.Plan(Plans.Request(shape, lonely));
+        ExpertPlan after = ExpertPlanner.Plan(Plans.Request(shape, [.. lonely, .. devices[1..]]) with { Previous = before });
+
+        int[] missing = [.. Enumerable.Range(20, 44)];
+        Assert.All(devices, device => Assert.InRange(Plans.Held(after, device.Id).Intersect(missing).Count(), 13, 16));
+        ExpertPlan again = ExpertPlanner.Plan(Plans.Request(shape, [.. lonely, .. devices[1..]]) with { Previous = after });
+        Assert.Equal(Plans.Owners(after), Plans.Owners(again));
     }
 
     [Theory]

@@ -10,20 +10,20 @@ internal sealed partial class MemberChanges(IClusterMembershipService membership
 {
     private CancellationTokenSource _next = new();
 
-    /// <summary>Cancelled when a member comes or goes.</summary>
+    /// <summary>Cancelled when something changes in the table of members.</summary>
     public CancellationToken Next => Volatile.Read(ref _next).Token;
 
-    /// <summary>Calls <paramref name="onChange"/> for what is known now and whenever a member comes or goes. Nothing throws out of it.</summary>
+    /// <summary>Calls <paramref name="onChange"/> for what is known now and whenever the table of members changes. Nothing throws out of it.</summary>
     public async Task FollowAsync(Action<ClusterMembershipSnapshot> onChange, CancellationToken stopping)
     {
         try
         {
             await foreach (ClusterMembershipSnapshot snapshot in membership.MembershipUpdates.WithCancellation(stopping).ConfigureAwait(false))
             {
+                // First, so that a call which the change brings about goes by the next. Not disposed: somebody may be about to take its token.
+                CancellationTokenSource before = Interlocked.Exchange(ref _next, new CancellationTokenSource());
                 onChange(snapshot);
-
-                // Not disposed: somebody may be about to take its token.
-                await Interlocked.Exchange(ref _next, new CancellationTokenSource()).CancelAsync().ConfigureAwait(false);
+                await before.CancelAsync().ConfigureAwait(false);
             }
         }
         catch (Exception exception)
@@ -35,6 +35,6 @@ internal sealed partial class MemberChanges(IClusterMembershipService membership
 
     public void Dispose() => _next.Dispose();
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "Membership is not followed any more: what silos die of is known later")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "Membership is not followed any more: deaths of silos are noticed later")]
     private static partial void LogEnded(ILogger logger, Exception exception);
 }

@@ -12,7 +12,10 @@ namespace K2Cluster.Cluster.Plans;
 /// </summary>
 internal sealed partial class PlanWatcher(PlanBoard board, ClusterOptions options, IGrainFactory grains, IClusterMembershipService membership, IClusterManifestProvider manifests, GrainInterfaceTypeResolver interfaces, TimeProvider time, ILogger<PlanWatcher> log) : BackgroundService
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+
+    /// <summary>How much later than <see cref="Patience"/> an answer may come: a question that was on its way to a placement whose silo died is never answered.</summary>
+    private static readonly TimeSpan AnswerMargin = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(1);
 
@@ -20,8 +23,8 @@ internal sealed partial class PlanWatcher(PlanBoard board, ClusterOptions option
 
     public override void Dispose()
     {
-        _members.Dispose();
         base.Dispose();
+        _members.Dispose();
     }
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
@@ -38,7 +41,7 @@ internal sealed partial class PlanWatcher(PlanBoard board, ClusterOptions option
             {
                 // Not kept: where no silo is known that has the class, getting it throws, too.
                 IPlacementGrain grain = grains.GetGrain<IPlacementGrain>(options.ClusterId);
-                PlacementPlan? plan = await grain.WaitForPlanAsync(options.SiloName, board.Current?.Epoch ?? Epoch.None, Patience, given.Token).AsTask().WaitAsync(given.Token).ConfigureAwait(false);
+                PlacementPlan? plan = await grain.WaitForPlanAsync(options.SiloName, board.Current?.Epoch ?? Epoch.None, Patience, given.Token).AsTask().WaitAsync(Patience + AnswerMargin, time, given.Token).ConfigureAwait(false);
                 if (plan is not null)
                     Publish(plan);
                 else if (board.Current is null)

@@ -156,8 +156,11 @@ internal sealed class Scheduler(KvPages pages, Sampler sampler, EngineOptions op
     /// <summary>Replays what was postponed without its pause.</summary>
     public void RetryNow()
     {
-        foreach (Sequence sequence in _running)
-            (sequence.RetryAt, sequence.RetryDelay) = (TimeSpan.Zero, TimeSpan.Zero);
+        foreach (List<Sequence> sequences in (ReadOnlySpan<List<Sequence>>)[_running, _waiting]) // those that wait may have been preempted
+        {
+            foreach (Sequence sequence in sequences)
+                (sequence.RetryAt, sequence.RetryDelay) = (TimeSpan.Zero, TimeSpan.Zero);
+        }
     }
 
     /// <summary>Ends the sequences of a step that threw.</summary>

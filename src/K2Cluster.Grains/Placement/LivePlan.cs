@@ -62,14 +62,14 @@ internal sealed class LivePlan(PlacementOptions options, TimeProvider time)
         Reset(grid);
         ShardKey[] keys = [.. shards.Select(shard => new ShardKey(shard.Shard, Capacity(shard), shard.Problem is not null))];
         bool isSame = Plan is not null && !_rebalance && ReferenceEquals(_wishes, Wishes) && keys.SequenceEqual(_keys);
-        bool isDue = time.GetElapsedTime(_planned) >= options.LoadPeriod && !Array.Exists(shards, shard => shard.Loading > 0);
+        bool isDue = (time.GetElapsedTime(_planned) >= options.LoadPeriod && !Array.Exists(shards, shard => shard.Loading > 0)) || IsWholeAgain(shards);
         if (isSame && !isDue)
             return;
 
         ExpertPlan plan = Make(grid, shards, Wishes, _rebalance);
         (_keys, _wishes, _planned, _rebalance) = (keys, Wishes, time.GetTimestamp(), false);
         Speeds = [.. plan.Devices.Select(device => (float)device.Speed)];
-        if (isSame && plan.IsSameAs(Plan!))
+        if (isSame && plan.IsSameAs(Plan!) && plan.IsMissingSome == Plan!.IsMissingSome)
             return; // with the reasons for which it was made
         Take(plan);
     }
@@ -88,7 +88,7 @@ internal sealed class LivePlan(PlacementOptions options, TimeProvider time)
                 Held = shard.Held,
             }),
         ];
-        PlannerOptions planner = rebalance ? options.Planner with { MinGain = 0, ChangesKinds = true, StayHotFactor = options.Planner.HotFactor } : options.Planner;
+        PlannerOptions planner = rebalance ? options.Planner with { MinGain = 0, IsRebalance = true, StayHotFactor = options.Planner.HotFactor } : options.Planner;
         return ExpertPlanner.Plan(new PlanRequest(_shape, devices) { Load = _load!.Rows(), Previous = Plan, Wishes = wishes, Options = planner });
     }
 
@@ -110,6 +110,27 @@ internal sealed class LivePlan(PlacementOptions options, TimeProvider time)
         return _compared.Change;
 
         static double TimeOf(ExpertPlan plan) => Enumerable.Range(0, plan.Shape.Layers).Sum(plan.LayerTime);
+    }
+
+    /// <summary>Whether all is there that was missing when it was planned: what is held is balanced then, before further replicas load.</summary>
+    private bool IsWholeAgain(ShardReport[] shards)
+    {
+        if (Plan is not { IsMissingSome: true })
+            return false;
+        bool[] isHeld = new bool[_shape.Count];
+        foreach (ShardReport shard in shards)
+        {
+            foreach (int expert in shard.Held)
+                isHeld[expert] = true;
+        }
+
+        for (int expert = 0; expert < isHeld.Length; expert++)
+        {
+            if (!isHeld[expert] && Plan.OwnerOf(expert) >= 0)
+                return false;
+        }
+
+        return true;
     }
 
     private void Take(ExpertPlan plan)

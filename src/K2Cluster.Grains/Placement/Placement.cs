@@ -52,7 +52,7 @@ internal sealed class Placement
     public ExpertPlan? WhatIf(PlanWishes wishes, bool rebalance = false) => _grid.Count == 0 ? null : _live.Make(_grid, Shards(), wishes, rebalance);
 
     /// <summary>What a rebalance would gain by letting experts change kinds, which they do not by themselves, and how many would; null when it is not worth it.</summary>
-    public (double Gain, int Experts)? ChangeOfKinds() => Intended is null ? null : _live.ChangeOfKinds(_grid, Shards());
+    public (double Gain, int Experts)? ChangeOfKinds() => Intended is null || Intended.IsMissingSome ? null : _live.ChangeOfKinds(_grid, Shards());
 
     /// <summary>Has the next <see cref="Advance"/> plan anew, and move whatever makes a layer faster, by however little.</summary>
     public void Rebalance() => _live.Rebalance();
@@ -288,7 +288,7 @@ internal sealed class Placement
             if (!isNew && (shards[i].Assigned >= sent!.Message.Epoch || _time.GetElapsedTime(sent.Sent) < _options.ResendInterval))
                 continue;
 
-            ShardAssignment message = isNew ? new ShardAssignment(NextEpoch(), load, drop) { Further = [.. load.Except(_live.Owned[i])] } : sent!.Message;
+            ShardAssignment message = isNew ? new ShardAssignment(NextEpoch(), load, drop) { Further = [.. load.Except(_live.Owned[i])], Urgent = Urgent(load) } : sent!.Message;
             _assignments[shards[i].Shard.Id] = new Assignment(message, _live.Owned[i], shards[i].Shard.Incarnation, _time.GetTimestamp());
             toSend.Add((shards[i].Shard.Id, message));
         }
@@ -296,6 +296,15 @@ internal sealed class Placement
         foreach (ShardId gone in _assignments.Keys.Except(shards.Select(shard => shard.Shard.Id)).ToArray())
             _assignments.Remove(gone);
         return toSend;
+    }
+
+    /// <summary>Of experts to load, those that nobody holds; none where there is no order between them.</summary>
+    private ImmutableArray<int> Urgent(ImmutableArray<int> load)
+    {
+        if (Plan is not { Incomplete: not null } plan)
+            return [];
+        ImmutableArray<int> urgent = [.. load.Where(expert => plan.ReplicasOf(expert).IsEmpty)];
+        return urgent.Length == load.Length ? [] : urgent;
     }
 
     private sealed record Silo(ImmutableArray<ShardReport> Shards, SiloAddress? Address, long Seen);

@@ -23,7 +23,7 @@ internal sealed record PlacementOptions
     /// </summary>
     public TimeSpan NoDrops { get; init; } = TimeSpan.FromSeconds(6);
 
-    /// <summary>A gateway that has not asked for so long is gone; it asks every 5 s.</summary>
+    /// <summary>A gateway that has not asked for so long is gone; it asks every second.</summary>
     public TimeSpan GatewayAge { get; init; } = TimeSpan.FromSeconds(15);
 
     /// <summary>While replicas load one by one, plans are published no more often than this. What takes a route away is published at once.</summary>

@@ -29,6 +29,9 @@ internal sealed class ExpertLoader : IDisposable
     /// <summary>Those that are loaded after all others, and that nobody waits for.</summary>
     private readonly HashSet<int> _further = [];
 
+    /// <summary>Those that are loaded before all others, as requests wait for them.</summary>
+    private readonly SortedSet<int> _urgent = [];
+
     /// <summary>Those of the missing that failed, in the order of their failures.</summary>
     private readonly List<int> _failed = [];
     private readonly Queue<int> _drop = new();
@@ -57,7 +60,7 @@ internal sealed class ExpertLoader : IDisposable
     }
 
     /// <summary>Replaces what is to be held, and drops what may be dropped and is not to be held.</summary>
-    public void Set(IReadOnlyCollection<int> load, IReadOnlyCollection<int> drop, IReadOnlyCollection<int> further)
+    public void Set(IReadOnlyCollection<int> load, IReadOnlyCollection<int> drop, IReadOnlyCollection<int> further, IReadOnlyCollection<int> urgent)
     {
         lock (_gate)
         {
@@ -66,6 +69,9 @@ internal sealed class ExpertLoader : IDisposable
             _missing.ExceptWith(_held);
             _further.Clear();
             _further.UnionWith(further);
+            _urgent.Clear();
+            _urgent.UnionWith(urgent);
+            _urgent.IntersectWith(_missing);
             _failed.RemoveAll(expert => !_missing.Contains(expert));
             _drop.Clear();
             foreach (int expert in drop.Except(load))
@@ -192,6 +198,12 @@ internal sealed class ExpertLoader : IDisposable
     /// <summary>The next to load: one that has not failed, if there is one, and that somebody may wait for before others; else, after a time, the one whose failure is oldest.</summary>
     private int? Choose()
     {
+        foreach (int expert in _urgent)
+        {
+            if (!_busy.Contains(expert) && !_failed.Contains(expert))
+                return expert;
+        }
+
         int? further = null;
         foreach (int expert in _failed.Count == 0 ? _missing : _missing.Except(_failed))
         {
@@ -235,6 +247,7 @@ internal sealed class ExpertLoader : IDisposable
 
             _held.Add(expert);
             _missing.Remove(expert);
+            _urgent.Remove(expert);
             if (failedBefore && _failed.Count == 0)
                 _problem = null;
         }

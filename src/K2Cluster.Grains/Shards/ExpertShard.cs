@@ -133,7 +133,7 @@ internal sealed class ExpertShard : ILocalShard, IShardCounts, IDisposable
                 }
 
                 _assigned = assignment.Epoch;
-                _loader.Set([.. assignment.Load.Except(_reloads.Lost)], assignment.Drop, assignment.Further);
+                _loader.Set([.. assignment.Load.Except(_reloads.Lost)], assignment.Drop, assignment.Further, assignment.Urgent);
             }
         }
 

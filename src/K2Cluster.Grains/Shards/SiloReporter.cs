@@ -16,7 +16,12 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan RetryInterval = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan ShortestInterval = TimeSpan.FromMilliseconds(50);
-    private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(3);
+
+    /// <summary>A report is answered in milliseconds; one that was on its way to a placement whose silo died, never.</summary>
+    private static readonly TimeSpan CallTimeout = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>How long nothing may be answered before that is a problem.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan LeavePatience = TimeSpan.FromMilliseconds(500);
 
     /// <summary>How often a report carries the rows of each expert: a CPU that holds a whole Kimi K2 has 23,040 of them.</summary>
@@ -25,6 +30,8 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
     private readonly MemberChanges _members = new(membership, log);
     private readonly Dictionary<ShardId, string?> _problems = [];
     private volatile string? _problem = "not reported yet";
+    private bool _isAnswered;
+    private long _answered;
 
     /// <summary>Why the last report did not arrive; null when it did.</summary>
     public string? Problem => _problem;
@@ -39,8 +46,8 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
 
     public override void Dispose()
     {
-        _members.Dispose();
         base.Dispose();
+        _members.Dispose();
     }
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
@@ -48,6 +55,7 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
 
     private async Task ReportAsync(CancellationToken stoppingToken)
     {
+        _answered = time.GetTimestamp();
         long? counted = null;
         while (!stoppingToken.IsCancellationRequested)
         {
@@ -59,7 +67,7 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
             if (!report.Shards.IsEmpty)
                 await TryReportAsync(report, CallTimeout, stoppingToken).ConfigureAwait(false);
             await Task.Delay(ShortestInterval, time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            await shards.WaitForChangeAsync(_problem is null ? Interval : RetryInterval, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await shards.WaitForChangeAsync(_isAnswered ? Interval : RetryInterval, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 
@@ -77,15 +85,18 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
     private async Task TryReportAsync(SiloReport report, TimeSpan timeout, CancellationToken cancellationToken)
     {
         CancellationToken memberChanged = _members.Next;
+        _isAnswered = false;
         try
         {
             using CancellationTokenSource given = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, memberChanged);
             await grains.GetGrain<IPlacementGrain>(cluster.ClusterId).ReportAsync(report).AsTask().WaitAsync(timeout, time, given.Token).ConfigureAwait(false);
+            (_isAnswered, _answered) = (true, time.GetTimestamp());
             _problem = null;
         }
         catch (Exception exception)
         {
-            if (cancellationToken.IsCancellationRequested || memberChanged.IsCancellationRequested)
+            bool isEarly = exception is TimeoutException && time.GetElapsedTime(_answered) < Patience;
+            if (isEarly || cancellationToken.IsCancellationRequested || memberChanged.IsCancellationRequested)
                 return;
             if (_problem != exception.Message)
                 LogFailed(log, exception.Message);

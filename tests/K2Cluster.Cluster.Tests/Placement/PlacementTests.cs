@@ -407,6 +407,32 @@ public class PlacementTests
         Assert.Null(_placement.Plan!.Incomplete);
     }
 
+    [Fact]
+    public void What_nobody_holds_is_urgent_and_the_rest_is_balanced_as_soon_as_it_is_there()
+    {
+        _placement = Start();
+        foreach (string silo in new[] { "a", "b", "c" })
+            Join(silo);
+        Turn();
+        LoadAll();
+        Turn();
+        int[] lost = [.. _world["c"].Held];
+        _world.Remove("c");
+        Turn(gone: ["c"]);
+        Assert.All(_world.Values, world => Assert.Equal(world.Load.Intersect(lost), world.Urgent));
+        Assert.All(_world.Values, world => Assert.Equal(2, world.Urgent.Length));
+
+        Join("d"); // has its share of what the others hold, too
+        Turn();
+        Assert.NotEmpty(_world["d"].Load.Except(lost));
+        Assert.Equal(lost, _world.Values.SelectMany(world => world.Load.Intersect(lost)).Order());
+
+        bool wasMissing = _placement.Intended!.IsMissingSome;
+        LoadAll();
+        Turn();
+        Assert.Equal((true, false), (wasMissing, _placement.Intended!.IsMissingSome)); // planned anew, not 30 s later
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
@@ -655,7 +681,7 @@ public class PlacementTests
         SiloView view = View(gone ?? [], gateways);
         _time.Advance(TimeSpan.FromMilliseconds(250));
         foreach ((ShardId shard, ShardAssignment assignment) in _placement.Advance(view))
-            (_world[shard.Silo].Load, _world[shard.Silo].Further, _world[shard.Silo].Drop, _world[shard.Silo].Assigned) = (assignment.Load, assignment.Further, assignment.Drop, assignment.Epoch);
+            (_world[shard.Silo].Load, _world[shard.Silo].Further, _world[shard.Silo].Urgent, _world[shard.Silo].Drop, _world[shard.Silo].Assigned) = (assignment.Load, assignment.Further, assignment.Urgent, assignment.Drop, assignment.Epoch);
     }
 
     private void ReportAll()
@@ -682,6 +708,8 @@ public class PlacementTests
         public ImmutableArray<int> Load { get; set; } = [];
 
         public ImmutableArray<int> Further { get; set; } = [];
+
+        public ImmutableArray<int> Urgent { get; set; } = [];
 
         public ImmutableArray<int> Drop { get; set; } = [];
 

@@ -56,6 +56,19 @@ public sealed class ExpertShardTests : IDisposable
     }
 
     [Fact]
+    public async Task What_requests_wait_for_is_loaded_before_all_else()
+    {
+        using SemaphoreSlim gate = new(0);
+        _device.BeforeLoad = _ => gate.Wait();
+        _shard.Assign(new ShardAssignment(new Epoch(1, 1), [0, 1, 5], []) { Urgent = [1] });
+        gate.Release();
+        await Eventually.TrueAsync(() => _shard.Report.Held.Length == 1, "one expert loaded");
+        Assert.Equal((1, 2), (_shard.Report.Held[0], _shard.MissingOwned));
+        gate.Release(2);
+        await Eventually.TrueAsync(() => _shard.Report.Loading == 0, "all loaded");
+    }
+
+    [Fact]
     public async Task Reports_the_rows_of_each_expert_and_how_fast_they_were_once_that_is_known()
     {
         await LoadAsync(0, 1, 5);

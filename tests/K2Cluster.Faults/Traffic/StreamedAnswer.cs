@@ -35,15 +35,22 @@ internal sealed record StreamedAnswer(string? Error, StatusCode Status, string T
     }
 
     /// <summary>
-    /// From a time to the end of the wait that followed it, if the request was under way then; null otherwise. That is the first
-    /// token after it, or, where that was on its way already and the longer wait came after it, the second.
+    /// From a time to the end of the wait that followed it, if the request was under way then; null otherwise. That is the longest
+    /// of the next four waits for a token: some may have been on their way already.
     /// </summary>
     public TimeSpan? GoesOnAfter(long time)
     {
-        long[] next = [.. Tokens.Where(token => token >= time).Take(2)];
-        if (Started >= time || next.Length == 0)
+        if (Started >= time || Tokens.Count == 0 || Tokens[^1] < time)
             return null;
-        return Stopwatch.GetElapsedTime(time, next[0] - time >= next[^1] - next[0] ? next[0] : next[^1]);
+        (long before, long longest, long end) = (time, -1, time);
+        foreach (long token in Tokens.Where(token => token >= time).Take(4))
+        {
+            if (token - before > longest)
+                (longest, end) = (token - before, token);
+            before = token;
+        }
+
+        return Stopwatch.GetElapsedTime(time, end);
     }
 
     public static async Task<StreamedAnswer> ReadAsync(IAsyncEnumerable<GenerateEvent> events)
