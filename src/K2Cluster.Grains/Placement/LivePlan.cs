@@ -10,6 +10,9 @@ namespace K2Cluster.Grains.Placement;
 /// </summary>
 internal sealed class LivePlan(PlacementOptions options, TimeProvider time)
 {
+    /// <summary>Of a rebalance: loads waver, so that there may be something to gain each time.</summary>
+    private const int MostRounds = 8;
+
     private readonly ShardSpeeds _speeds = new();
     private LoadWindow? _load;
     private PlanShape _shape;
@@ -18,6 +21,9 @@ internal sealed class LivePlan(PlacementOptions options, TimeProvider time)
     private bool[][] _toHold = [];
     private long _planned;
     private bool _rebalance;
+
+    /// <summary>How often a rebalance may still go on once what it had moved is there and dropped where it was: only then is there room for what else it would move.</summary>
+    private int _rounds;
     private (ExpertPlan? Plan, long At, (double Gain, int Experts)? Change) _compared;
 
     public ExpertPlan? Plan { get; private set; }
@@ -53,7 +59,7 @@ internal sealed class LivePlan(PlacementOptions options, TimeProvider time)
         _load?.Forget(shard.ToString());
     }
 
-    /// <summary>Has the next <see cref="Update"/> plan anew, and move whatever makes a layer faster, by however little.</summary>
+    /// <summary>Has the next <see cref="Update"/> plan anew, and move whatever makes a layer faster, by however little; and those after it, until nothing is left to gain.</summary>
     public void Rebalance() => _rebalance = true;
 
     /// <summary>Plans anew if there is reason to.</summary>
@@ -61,12 +67,18 @@ internal sealed class LivePlan(PlacementOptions options, TimeProvider time)
     {
         Reset(grid);
         ShardKey[] keys = [.. shards.Select(shard => new ShardKey(shard.Shard, Capacity(shard), shard.Problem is not null))];
-        bool isSame = Plan is not null && !_rebalance && ReferenceEquals(_wishes, Wishes) && keys.SequenceEqual(_keys);
+        bool goesOn = !_rebalance && _rounds > 0 && IsCarriedOut(shards, keys);
+        bool rebalances = _rebalance || goesOn;
+        bool isSame = Plan is not null && !rebalances && ReferenceEquals(_wishes, Wishes) && keys.SequenceEqual(_keys);
         bool isDue = (time.GetElapsedTime(_planned) >= options.LoadPeriod && !Array.Exists(shards, shard => shard.Loading > 0)) || IsWholeAgain(shards);
         if (isSame && !isDue)
             return;
 
-        ExpertPlan plan = Make(grid, shards, Wishes, _rebalance);
+        ExpertPlan plan = Make(grid, shards, Wishes, rebalances);
+        if (!goesOn)
+            _rounds = _rebalance ? MostRounds : keys.SequenceEqual(_keys) ? _rounds : 0; // on other shards it may not be what was wanted
+        else
+            _rounds = plan.IsSameAs(Plan!) ? 0 : _rounds - 1;
         (_keys, _wishes, _planned, _rebalance) = (keys, Wishes, time.GetTimestamp(), false);
         Speeds = [.. plan.Devices.Select(device => (float)device.Speed)];
         if (isSame && plan.IsSameAs(Plan!) && plan.IsMissingSome == Plan!.IsMissingSome)
@@ -110,6 +122,15 @@ internal sealed class LivePlan(PlacementOptions options, TimeProvider time)
         return _compared.Change;
 
         static double TimeOf(ExpertPlan plan) => Enumerable.Range(0, plan.Shape.Layers).Sum(plan.LayerTime);
+    }
+
+    /// <summary>Whether every shard holds what it is to hold, and nothing else.</summary>
+    private bool IsCarriedOut(ShardReport[] shards, ShardKey[] keys)
+    {
+        bool isCarriedOut = keys.SequenceEqual(_keys);
+        for (int i = 0; i < shards.Length && isCarriedOut; i++)
+            isCarriedOut = shards[i].Held.AsSpan().SequenceEqual(All[i].AsSpan());
+        return isCarriedOut;
     }
 
     /// <summary>Whether all is there that was missing when it was planned: what is held is balanced then, before further replicas load.</summary>

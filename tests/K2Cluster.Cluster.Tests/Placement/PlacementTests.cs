@@ -433,6 +433,37 @@ public class PlacementTests
         Assert.Equal((true, false), (wasMissing, _placement.Intended!.IsMissingSome)); // planned anew, not 30 s later
     }
 
+    [Fact]
+    public void A_rebalance_goes_on_when_what_it_moved_has_made_room()
+    {
+        _placement = Start();
+        _world["c"] = new World { Capacity = 12 };
+        _world["g1"] = new World { Capacity = 9, Kind = "cuda-sm_90" };
+        Turn();
+        LoadAll();
+        Turn();
+        Assert.Equal((3, 9), (_world["c"].Held.Length, _world["g1"].Held.Length));
+
+        _world["g2"] = new World { Capacity = 5, Kind = "cuda-sm_90" };
+        Turn();
+        LoadAll();
+        Assert.Equal(9, _world["g1"].Held.Length); // not dropped yet
+        _placement.Rebalance();
+        Turn();
+        Assert.NotEmpty(_world["c"].Load);
+        Later(7); // drops may be sent
+        for (int i = 0; i < 10; i++)
+        {
+            Turn();
+            LoadAll();
+            foreach (World world in _world.Values)
+                world.Held = [.. world.Held.Except(world.Drop)];
+        }
+
+        Assert.Empty(_world["c"].Held);
+        Assert.Equal(12, _world.Values.Sum(world => world.Held.Length));
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
