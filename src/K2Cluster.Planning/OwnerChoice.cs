@@ -197,8 +197,8 @@ internal sealed class OwnerChoice(PlanRequest request, PlanDraft draft)
         }
     }
 
-    /// <summary>Loads by which a device may be ahead of its part for the time of a layer: a twentieth longer to wait is not much.</summary>
-    private static double MayBeAhead(double part) => 1 + (part / 20);
+    /// <summary>Loads by which a device may be ahead of its part for the time of a layer: a hundredth longer to wait is not much.</summary>
+    private static double MayBeAhead(double part) => 1 + (part / 100);
 
     /// <summary>Devices' parts of so many experts: those of the fastest tier by their speed as far as they have room, then those of the next.</summary>
     private void ShareOut(double experts)
