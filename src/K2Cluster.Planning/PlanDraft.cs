@@ -125,10 +125,13 @@ internal sealed class PlanDraft
     /// <summary>Whether some experts are to be loaded that no device holds, while others are held: after a loss, or while a cluster starts.</summary>
     public bool IsMissingSome()
     {
-        bool isMissing = false;
         for (int expert = 0; expert < IsHeld.Length; expert++)
-            isMissing |= Owner[expert] >= 0 && !IsHeld[expert];
-        return isMissing && IsHeld.Contains(true);
+        {
+            if (Owner[expert] >= 0 && !IsHeld[expert])
+                return IsHeld.Contains(true);
+        }
+
+        return false;
     }
 
     public void TakeTimes() => TimesBefore = LayerTimes();

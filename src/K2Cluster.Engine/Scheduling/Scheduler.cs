@@ -156,11 +156,8 @@ internal sealed class Scheduler(KvPages pages, Sampler sampler, EngineOptions op
     /// <summary>Replays what was postponed without its pause.</summary>
     public void RetryNow()
     {
-        foreach (List<Sequence> sequences in (ReadOnlySpan<List<Sequence>>)[_running, _waiting]) // those that wait may have been preempted
-        {
-            foreach (Sequence sequence in sequences)
-                (sequence.RetryAt, sequence.RetryDelay) = (TimeSpan.Zero, TimeSpan.Zero);
-        }
+        foreach (Sequence sequence in _running.Concat(_waiting)) // those that wait may have been preempted
+            (sequence.RetryAt, sequence.RetryDelay) = (TimeSpan.Zero, TimeSpan.Zero);
     }
 
     /// <summary>Ends the sequences of a step that threw.</summary>

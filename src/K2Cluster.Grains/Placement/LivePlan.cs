@@ -67,17 +67,20 @@ internal sealed class LivePlan(PlacementOptions options, TimeProvider time)
     {
         Reset(grid);
         ShardKey[] keys = [.. shards.Select(shard => new ShardKey(shard.Shard, Capacity(shard), shard.Problem is not null))];
-        bool goesOn = !_rebalance && _rounds > 0 && IsCarriedOut(shards, keys);
+        bool sameShards = keys.SequenceEqual(_keys);
+        bool goesOn = !_rebalance && _rounds > 0 && sameShards && IsCarriedOut(shards);
         bool rebalances = _rebalance || goesOn;
-        bool isSame = Plan is not null && !rebalances && ReferenceEquals(_wishes, Wishes) && keys.SequenceEqual(_keys);
+        bool isSame = Plan is not null && !rebalances && ReferenceEquals(_wishes, Wishes) && sameShards;
         bool isDue = (time.GetElapsedTime(_planned) >= options.LoadPeriod && !Array.Exists(shards, shard => shard.Loading > 0)) || IsWholeAgain(shards);
         if (isSame && !isDue)
             return;
 
         ExpertPlan plan = Make(grid, shards, Wishes, rebalances);
-        if (!goesOn)
-            _rounds = _rebalance ? MostRounds : keys.SequenceEqual(_keys) ? _rounds : 0; // on other shards it may not be what was wanted
-        else
+        if (_rebalance)
+            _rounds = MostRounds;
+        else if (!sameShards)
+            _rounds = 0; // on other shards it may not be what was wanted
+        else if (goesOn)
             _rounds = plan.IsSameAs(Plan!) ? 0 : _rounds - 1;
         (_keys, _wishes, _planned, _rebalance) = (keys, Wishes, time.GetTimestamp(), false);
         Speeds = [.. plan.Devices.Select(device => (float)device.Speed)];
@@ -125,12 +128,15 @@ internal sealed class LivePlan(PlacementOptions options, TimeProvider time)
     }
 
     /// <summary>Whether every shard holds what it is to hold, and nothing else.</summary>
-    private bool IsCarriedOut(ShardReport[] shards, ShardKey[] keys)
+    private bool IsCarriedOut(ShardReport[] shards)
     {
-        bool isCarriedOut = keys.SequenceEqual(_keys);
-        for (int i = 0; i < shards.Length && isCarriedOut; i++)
-            isCarriedOut = shards[i].Held.AsSpan().SequenceEqual(All[i].AsSpan());
-        return isCarriedOut;
+        for (int i = 0; i < shards.Length; i++)
+        {
+            if (!shards[i].Held.AsSpan().SequenceEqual(All[i].AsSpan()))
+                return false;
+        }
+
+        return true;
     }
 
     /// <summary>Whether all is there that was missing when it was planned: what is held is balanced then, before further replicas load.</summary>

@@ -30,7 +30,6 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
     private readonly MemberChanges _members = new(membership, log);
     private readonly Dictionary<ShardId, string?> _problems = [];
     private volatile string? _problem = "not reported yet";
-    private bool _isAnswered;
     private long _answered;
 
     /// <summary>Why the last report did not arrive; null when it did.</summary>
@@ -64,10 +63,9 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
                 counted = time.GetTimestamp();
             SiloReport report = new(cluster.SiloName, options.Grid, [.. shards.All.Select(shard => withRows ? shard.ReportWithRows() : shard.Report)], self.SiloAddress);
             LogProblems(report);
-            if (!report.Shards.IsEmpty)
-                await TryReportAsync(report, CallTimeout, stoppingToken).ConfigureAwait(false);
+            bool isAnswered = !report.Shards.IsEmpty && await TryReportAsync(report, CallTimeout, stoppingToken).ConfigureAwait(false);
             await Task.Delay(ShortestInterval, time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            await shards.WaitForChangeAsync(_isAnswered ? Interval : RetryInterval, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await shards.WaitForChangeAsync(isAnswered ? Interval : RetryInterval, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 
@@ -82,25 +80,27 @@ internal sealed partial class SiloReporter(ShardSet shards, ShardHostOptions opt
         }
     }
 
-    private async Task TryReportAsync(SiloReport report, TimeSpan timeout, CancellationToken cancellationToken)
+    /// <returns>Whether it was answered.</returns>
+    private async Task<bool> TryReportAsync(SiloReport report, TimeSpan timeout, CancellationToken cancellationToken)
     {
         CancellationToken memberChanged = _members.Next;
-        _isAnswered = false;
         try
         {
             using CancellationTokenSource given = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, memberChanged);
             await grains.GetGrain<IPlacementGrain>(cluster.ClusterId).ReportAsync(report).AsTask().WaitAsync(timeout, time, given.Token).ConfigureAwait(false);
-            (_isAnswered, _answered) = (true, time.GetTimestamp());
+            _answered = time.GetTimestamp();
             _problem = null;
+            return true;
         }
         catch (Exception exception)
         {
             bool isEarly = exception is TimeoutException && time.GetElapsedTime(_answered) < Patience;
             if (isEarly || cancellationToken.IsCancellationRequested || memberChanged.IsCancellationRequested)
-                return;
+                return false;
             if (_problem != exception.Message)
                 LogFailed(log, exception.Message);
             _problem = exception.Message;
+            return false;
         }
     }
 
